@@ -1,0 +1,34 @@
+"""The portal: a responsible person confirms the contacts that IZKT has on record."""
+
+import os
+
+from flask import Flask
+
+from portal import config, language, pages
+from portal.database import db
+from portal.routes import confirm, health, home, inbox
+
+
+def create_app(settings: config.Settings | None = None) -> Flask:
+    """The application, with the given settings or those of the environment.
+
+    Raises config.BadSettingError. Settings are those of the process: the last application that
+    was created decides.
+    """
+    config.use(settings or config.load(os.environ))
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY=config.settings.secret_key,
+        SECRET_KEY_FALLBACKS=list(config.settings.secret_key_fallbacks),
+        MAX_CONTENT_LENGTH=64 * 1024,
+        WTF_CSRF_TIME_LIMIT=None,  # a token lives as long as its session
+    )
+    db.use(config.settings.database_url)
+    language.init_app(app)
+    pages.init_app(app)
+    app.register_blueprint(home.bp)
+    app.register_blueprint(health.bp)
+    app.register_blueprint(confirm.bp)
+    if config.settings.has_inbox:
+        app.register_blueprint(inbox.bp)
+    return app

@@ -1,0 +1,145 @@
+"""Whether a value is what it should be, and its one spelling.
+
+Forms and the import ask the same functions. Each takes text as a person typed it and returns the
+spelling that is stored, or raises BadValueError with a sentence that can be shown beside a field.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from flask_babel import gettext as _
+from phonenumbers import PhoneNumberType
+from stdnum.ru import inn as stdnum_inn
+from stdnum.ru import ogrn as stdnum_ogrn
+
+from portal import config
+
+KPP = re.compile(r"[0-9]{4}[0-9A-Z]{2}[0-9]{3}")
+ORGANISATION_ID = re.compile(r"[A-Za-zА-Яа-яЁё0-9-]{1,40}")
+FORMULA_SIGNS = ("=", "+", "-", "@")
+LONGEST_PHONE = 40
+LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3
+
+
+class BadValueError(ValueError):
+    """What is wrong with a value and what to do, in a sentence."""
+
+
+def text(longest: int, *, required: bool = True) -> Callable[[str], str]:
+    """A check for one line of text, `longest` characters at most."""
+
+    def check(value: str) -> str:
+        value = one_line(value)
+        if required and not value:
+            raise BadValueError(_("Заполните поле."))
+        if len(value) > longest:
+            raise BadValueError(_("Слишком длинно: не больше %(count)s знаков.", count=longest))
+        if value.startswith(FORMULA_SIGNS):
+            # Such text becomes a formula in the spreadsheet of whoever exports it.
+            raise BadValueError(
+                _("Значение не может начинаться со знака «%(sign)s».", sign=value[0])
+            )
+        return value
+
+    return check
+
+
+def one_line(value: str) -> str:
+    """Text with its ends trimmed and runs of blanks made one; refuses what is no text."""
+    value = unicodedata.normalize("NFC", value).strip()
+    if any(
+        unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} or sign == "\ufffd" for sign in value
+    ):
+        raise BadValueError(_("Уберите переносы строк и непечатаемые знаки."))
+    return re.sub(r"[ \u00a0\u202f]+", " ", value)
+
+
+def organisation_id(value: str) -> str:
+    """The ID by which support knows an organisation."""
+    value = value.strip()
+    if not ORGANISATION_ID.fullmatch(value):
+        raise BadValueError(_("ID состоит из букв, цифр и дефисов, не больше 40 знаков."))
+    return value
+
+
+def inn(value: str) -> str:
+    """An ИНН: 10 digits of an organisation or 12 of a sole proprietor, the last ones control."""
+    value = _digits(value)
+    if len(value) not in {10, 12}:
+        raise BadValueError(_("ИНН состоит из 10 или 12 цифр."))
+    if not stdnum_inn.is_valid(value):
+        raise BadValueError(_("Контрольные цифры ИНН не сходятся. Проверьте, нет ли опечатки."))
+    return value
+
+
+def ogrn(value: str) -> str:
+    """An ОГРН of 13 digits or an ОГРНИП of 15, the last one control."""
+    value = _digits(value)
+    if len(value) not in {13, 15}:
+        raise BadValueError(_("ОГРН состоит из 13 цифр, ОГРНИП — из 15."))
+    if not stdnum_ogrn.is_valid(value):
+        raise BadValueError(_("Контрольная цифра ОГРН не сходится. Проверьте, нет ли опечатки."))
+    return value
+
+
+def kpp(value: str) -> str:
+    """A КПП by its form; empty for a sole proprietor."""
+    value = value.strip()
+    if value and not KPP.fullmatch(value):
+        raise BadValueError(
+            _("КПП состоит из 9 знаков: цифр и, на пятом и шестом месте, латинских букв.")
+        )
+    return value
+
+
+def phone(value: str) -> str:
+    """A mobile number of one of the allowed regions, in E.164.
+
+    product.md, «Numbers»: +7 mobile numbers of the Russian plan, others by an explicit list.
+    """
+    regions = config.settings.phone_regions
+    try:
+        number = phonenumbers.parse(value[:LONGEST_PHONE], regions[0])
+    except phonenumbers.NumberParseException:
+        raise BadValueError(_("Введите номер полностью, например +7 921 555-01-47.")) from None
+    if not value.isprintable() or number.extension:
+        raise BadValueError(_("Введите номер полностью, например +7 921 555-01-47."))
+    region = phonenumbers.region_code_for_number(number)
+    if not phonenumbers.is_valid_number(number) or region not in regions:
+        raise BadValueError(
+            _("Такого номера нет. Введите мобильный номер, например +7 921 555-01-47.")
+        )
+    kind = phonenumbers.number_type(number)
+    if kind not in {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}:
+        raise BadValueError(_("На этот номер не прийти СМС. Введите мобильный номер."))
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def email(value: str) -> str:
+    """An address that any mail server takes: ASCII before the @, a domain that may be .рф."""
+    value = value.strip()
+    try:
+        checked = validate_email(
+            value[: LONGEST_EMAIL + 1], check_deliverability=False, allow_smtputf8=False
+        )
+    except EmailNotValidError:
+        raise BadValueError(_("Введите адрес полностью, например i.lomova@example.ru.")) from None
+    return checked.normalized
+
+
+def display_phone(number: str) -> str:
+    """A number as people write it: +7 921 555-01-47."""
+    if number.startswith("+7") and len(number) == 12:
+        return f"+7 {number[2:5]} {number[5:8]}-{number[8:10]}-{number[10:]}"
+    parsed = phonenumbers.parse(number)
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def _digits(value: str) -> str:
+    value = value.strip()
+    if not (value.isascii() and value.isdigit()):
+        raise BadValueError(_("Здесь могут быть только цифры."))
+    return value

@@ -1,0 +1,25 @@
+"""The time. Everything that asks for it asks here, so that tests can move it."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+MOSCOW = ZoneInfo("Europe/Moscow")
+
+_shift = timedelta()
+
+
+def now() -> datetime:
+    """The moment, in UTC, aware of its zone."""
+    return datetime.now(UTC) + _shift
+
+
+def shift(by: timedelta) -> None:
+    """Move the clock of this process forward; for tests only."""
+    global _shift  # noqa: PLW0603 - one clock in one process is the point
+    _shift += by
+
+
+def reset() -> None:
+    """Bring the clock back to the machine's own."""
+    global _shift  # noqa: PLW0603
+    _shift = timedelta()

@@ -1,0 +1,269 @@
+"""Every setting once, with its default. Nothing else reads the environment.
+
+Names and meanings are those of the README. A name that is unknown, a value that is missing or
+bad stops the start with one sentence that names it.
+"""
+
+import base64
+import binascii
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import phonenumbers
+
+PREFIX = "PORTAL_"
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# Names that other parts of the product will read. A value is accepted, so that one file of
+# settings serves every version, but nothing here acts on it yet.
+RESERVED = {
+    "REDIS_URL",
+    "STAFF_NETWORKS",
+    "OPERATIONS_URL",
+    "WEBHOOK_URL",
+    "WEBHOOK_SECRET",
+}
+
+MAIL_SCHEMES = {"smtp", "smtps", "smtp+starttls", "inbox"}
+SMS_SCHEMES = {"http", "https", "inbox"}
+
+
+class BadSettingError(Exception):
+    """One sentence about one setting, for the person who starts the portal."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _secret(value: str) -> str:
+    if len(value.encode()) < 32:
+        raise ValueError("is shorter than 32 bytes; `portal keys new` prints a good one")
+    return value
+
+
+def _secrets(value: str) -> tuple[str, ...]:
+    return tuple(_secret(part) for part in _parts(value))
+
+
+def _data_keys(value: str) -> tuple[bytes, ...]:
+    keys = tuple(_data_key(part) for part in _parts(value))
+    if not keys:
+        raise ValueError("is empty; `portal keys new` prints a key")
+    return keys
+
+
+def _data_key(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text.encode(), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        key = b""
+    if len(key) != 32:
+        raise ValueError("has a key that is not 32 bytes in URL-safe base64; see `portal keys new`")
+    return key
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    networks = []
+    for part in _parts(value):
+        try:
+            networks.append(ipaddress.ip_network(part))
+        except ValueError:
+            raise ValueError(f"has {part!r}, which is not a network such as 10.20.0.0/16") from None
+    return tuple(networks)
+
+
+def _secure_networks(value: str) -> tuple[Network, ...]:
+    networks = _networks(value)
+    if not networks:
+        raise ValueError("is empty: nobody could open the portal")
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError("has a network of all addresses: everybody could open the portal")
+    return networks
+
+
+def _url(value: str, schemes: set[str]) -> SplitResult:
+    url = urlsplit(value)
+    if url.scheme not in schemes:
+        raise ValueError(f"must begin with one of: {', '.join(sorted(schemes))}")
+    if url.scheme != "inbox" and not url.hostname:
+        raise ValueError("names no host")
+    try:
+        url.port  # noqa: B018 - reading it checks it
+    except ValueError:  # its own text would quote what may be a password
+        raise ValueError("has a port that is no number") from None
+    return url
+
+
+def _database_url(value: str) -> str:
+    if urlsplit(value).scheme != "sqlite" or not value.startswith("sqlite:///"):
+        raise ValueError("must look like sqlite:///instance/portal.db")
+    return value
+
+
+def _base_url(value: str) -> str:
+    url = _url(value, {"http", "https"})
+    if url.scheme == "http" and not is_loopback(url.hostname):
+        raise ValueError("must begin with https:// (plain http only on this computer itself)")
+    if url.path not in {"", "/"} or url.query or url.fragment or url.username:
+        raise ValueError("must be a scheme and a host, with nothing behind them")
+    return value.rstrip("/")
+
+
+def _mail_url(value: str) -> str:
+    _url(value, MAIL_SCHEMES)
+    return value
+
+
+def _sms_url(value: str) -> str:
+    url = _url(value, SMS_SCHEMES)
+    if url.scheme == "http" and not is_loopback(url.hostname):
+        raise ValueError("must begin with https:// (plain http only on this computer itself)")
+    return value
+
+
+def _regions(value: str) -> tuple[str, ...]:
+    regions = _parts(value)
+    for region in regions:
+        if region not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError(f"has {region!r}, which is not a region such as RU or KZ")
+    if not regions:
+        raise ValueError("is empty")
+    return regions
+
+
+def _sender(value: str) -> str:
+    if value.count("@") != 1 or any(sign.isspace() or not sign.isprintable() for sign in value):
+        raise ValueError("must be one address such as po-reply@taho-kart.ru")
+    return value
+
+
+def _count(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 10_000):
+        raise ValueError("must be a whole number from 1 to 10000")
+    return int(value)
+
+
+def _parts(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name means this computer itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _setting(read: Callable[[str], Any], default: str | None = None) -> Any:
+    return field(metadata={"read": read, "default": default})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator decides. The field `mail_url` is the variable `PORTAL_MAIL_URL`."""
+
+    secret_key: str = _setting(_secret)
+    secret_key_fallbacks: tuple[str, ...] = _setting(_secrets, "")
+    data_keys: tuple[bytes, ...] = _setting(_data_keys)
+    database_url: str = _setting(_database_url, "sqlite:///instance/portal.db")
+    base_url: str = _setting(_base_url)
+    secure_networks: tuple[Network, ...] = _setting(_secure_networks)
+    trusted_proxies: tuple[Network, ...] = _setting(_networks, "")
+    mail_url: str = _setting(_mail_url)
+    mail_sender: str = _setting(_sender, "po-reply@taho-kart.ru")
+    sms_url: str = _setting(_sms_url)
+    sms_sender: str = _setting(_text, "IZKT")
+    phone_regions: tuple[str, ...] = _setting(_regions, "RU")
+    support_phone: str = _setting(_text, "8-800-333-30-92")
+    support_hours: str = _setting(_text, "рабочие дни, 8:00–18:00 мск")
+    support_email: str = _setting(_text, "")
+    link_days: int = _setting(_count, "7")
+    code_minutes: int = _setting(_count, "10")
+    email_link_hours: int = _setting(_count, "24")
+    tries_per_code: int = _setting(_count, "5")
+    wrong_codes_before_pause: int = _setting(_count, "10")
+    pause_minutes: int = _setting(_count, "15")
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The key that signs, then the older ones that are still believed."""
+        return (self.secret_key, *self.secret_key_fallbacks)
+
+    @property
+    def host(self) -> str:
+        """The host of links, without a port: what the last line of an SMS names."""
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def is_https(self) -> bool:
+        return self.base_url.startswith("https://")
+
+    @property
+    def has_inbox(self) -> bool:
+        """Whether letters or SMS stay in the house, to be read at /inbox."""
+        return "inbox:" in {self.mail_url, self.sms_url}
+
+    @property
+    def link_lifetime(self) -> timedelta:
+        return timedelta(days=self.link_days)
+
+    @property
+    def code_lifetime(self) -> timedelta:
+        return timedelta(minutes=self.code_minutes)
+
+    @property
+    def email_link_lifetime(self) -> timedelta:
+        return timedelta(hours=self.email_link_hours)
+
+    @property
+    def pause(self) -> timedelta:
+        return timedelta(minutes=self.pause_minutes)
+
+
+settings: Settings
+"""The settings in force; `use` puts them here, once, at the start."""
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Read the settings out of an environment.
+
+    Raises BadSettingError, whose text names the first variable that is unknown, missing or bad.
+    """
+    known = {PREFIX + item.name.upper() for item in fields(Settings)}
+    reserved = {PREFIX + name for name in RESERVED}
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known | reserved:
+            raise BadSettingError(f"{name} is not a setting of the portal.")
+    values = {item.name: _read(item.name, item.metadata, environment) for item in fields(Settings)}
+    loaded = Settings(**values)
+    if loaded.has_inbox and not is_loopback(loaded.host):
+        raise BadSettingError(
+            "PORTAL_MAIL_URL and PORTAL_SMS_URL can be inbox: only where PORTAL_BASE_URL "
+            "is on this computer itself: everybody could read the letters."
+        )
+    return loaded
+
+
+def _read(name: str, metadata: Mapping[str, Any], environment: Mapping[str, str]) -> Any:
+    variable = PREFIX + name.upper()
+    value = environment.get(variable, metadata["default"])
+    if value is None:
+        raise BadSettingError(f"{variable} is missing.")
+    try:
+        return metadata["read"](value.strip())
+    except ValueError as error:
+        raise BadSettingError(f"{variable} {error}.") from None
+
+
+def use(chosen: Settings) -> None:
+    """Put settings in force for this process."""
+    global settings  # noqa: PLW0603 - one process runs with one set of settings
+    settings = chosen

@@ -1,0 +1,233 @@
+"""Confirming the phone: a code by SMS, typed back.
+
+Every number here is from product.md, «Numbers». A wrong answer is a result, not an exception: it
+has to be counted, so it must be committed.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, insert, or_, select, update
+
+from portal import clock, config, journal, limits, outbox
+from portal import proofs as signed
+from portal.confirmation.confirmation import Code, Confirmation, Wait, prove
+from portal.confirmation.tables import codes, confirmations
+from portal.database import db
+from portal.limits import Limit
+
+WAITS = tuple(timedelta(seconds=each) for each in (30, 60, 120, 300))
+PER_NUMBER = (Limit(5, timedelta(minutes=10)), Limit(10, timedelta(hours=24)))
+PER_PERSON = (Limit(20, timedelta(hours=24)),)
+ROW_ENDS = timedelta(hours=24)  # a code sent after so long is the first of a new row
+OLDER_CODES = 20  # as many are recognised as older ones
+
+_ADD = insert(codes)
+_POINT_AT = (
+    update(confirmations)
+    .where(confirmations.c.id == bindparam("of"))
+    .values(code_id=bindparam("newest"))
+)
+# Counting comes before comparing, and both counts are conditional updates: of any number of tries
+# at the same moment no more are judged than are allowed.
+_COUNT_IN_A_ROW = (
+    update(confirmations)
+    .where(
+        confirmations.c.id == bindparam("of"),
+        or_(
+            confirmations.c.paused_until.is_(None),
+            confirmations.c.paused_until <= bindparam("now"),
+        ),
+    )
+    .values(wrong_codes=confirmations.c.wrong_codes + 1)
+    .returning(confirmations.c.wrong_codes)
+)
+_COUNT_TRY = (
+    update(codes)
+    .where(
+        codes.c.id == bindparam("of"),
+        codes.c.used_at.is_(None),
+        codes.c.expires_at > bindparam("now"),
+        codes.c.tries < bindparam("most"),
+    )
+    .values(tries=codes.c.tries + 1)
+    .returning(codes.c.tries)
+)
+_TAKE = (
+    update(codes)
+    .where(codes.c.id == bindparam("of"), codes.c.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+)
+_START_COUNT_AGAIN = (
+    update(confirmations)
+    .where(confirmations.c.id == bindparam("of"))
+    .values(wrong_codes=0, paused_until=bindparam("until"))
+)
+_OLDER = (
+    select(codes.c.seal)
+    .where(codes.c.confirmation_id == bindparam("of"), codes.c.id != bindparam("newest"))
+    .order_by(codes.c.id.desc())
+    .limit(OLDER_CODES)
+)
+
+
+class Judgement(StrEnum):
+    """What a typed code turned out to be."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    OLDER = "older"  # right once, but a newer one was sent
+    EXPIRED = "expired"
+    USED_UP = "used_up"  # no tries left
+    PAUSED = "paused"
+    NONE_SENT = "none_sent"
+
+
+class Answer(NamedTuple):
+    """A judgement, with the tries left and the moment it speaks of, if it does."""
+
+    judgement: Judgement
+    tries_left: int = 0
+    moment: datetime | None = None
+
+
+def request_code(confirmation: Confirmation, address: object) -> Wait | None:
+    """Send a code unless one that still works is on its way; None if all is well.
+
+    So pressing twice, or in two tabs, sends one SMS.
+    """
+    if confirmation.phone_confirmed_at or confirmation.awaits_code:
+        return None
+    return send_code_again(confirmation, address)
+
+
+def send_code_again(confirmation: Confirmation, address: object) -> Wait | None:
+    """Send a new code, which retires the older one; or say how long to wait."""
+    if confirmation.phone_confirmed_at:
+        return None
+    confirmation.must_be_open()
+    wait = next_code(confirmation)
+    if wait:
+        return wait
+    now, code, older = clock.now(), signed.new_code(), confirmation.code
+    if older:
+        outbox.withdraw(older.message_id)
+    in_a_row = older is not None and now - older.posted_at < ROW_ENDS
+    ordinal = older.ordinal + 1 if older and in_a_row else 1
+    expires_at = now + config.settings.code_lifetime
+    message_id = outbox.post(
+        "sms",
+        "code",
+        confirmation.details.phone,
+        confirmation.organisation_id,
+        useful_until=expires_at,
+        code=code,
+    )
+    added = db.execute(
+        _ADD,
+        {
+            "confirmation_id": confirmation.id,
+            "message_id": message_id,
+            "seal": signed.seal_code(_purpose(confirmation), code),
+            "ordinal": ordinal,
+            "posted_at": now,
+            "expires_at": expires_at,
+            "again_at": now + WAITS[min(ordinal, len(WAITS)) - 1],
+        },
+    ).inserted_primary_key
+    assert added is not None
+    db.execute(_POINT_AT, {"of": confirmation.id, "newest": added[0]})
+    limits.use(_number(confirmation), _person(confirmation))
+    journal.record(confirmation.chain, "code.posted", "responsible", address, message=message_id)
+    return None
+
+
+def next_code(confirmation: Confirmation) -> Wait | None:
+    """How long the next code has to wait, or None if it may be sent now."""
+    if confirmation.pause_ends_at:
+        return Wait(confirmation.pause_ends_at, paused=True)
+    moments = [
+        confirmation.code.again_at if confirmation.code else None,
+        limits.free_at(_number(confirmation), PER_NUMBER),
+        limits.free_at(_person(confirmation), PER_PERSON),
+    ]
+    now = clock.now()
+    latest = max((moment for moment in moments if moment and moment > now), default=None)
+    return Wait(latest) if latest else None
+
+
+def enter_code(confirmation: Confirmation, typed: str, address: object) -> Answer:
+    """Judge what the person typed. A right code confirms the phone, once."""
+    if confirmation.phone_confirmed_at:
+        return Answer(Judgement.RIGHT)
+    confirmation.must_be_open()
+    code = confirmation.code
+    if confirmation.pause_ends_at:
+        return Answer(Judgement.PAUSED, moment=confirmation.pause_ends_at)
+    if code is None:
+        return Answer(Judgement.NONE_SENT)
+    if clock.now() >= code.expires_at:
+        return Answer(Judgement.EXPIRED, moment=code.expires_at)
+    if not code.tries_left:
+        return Answer(Judgement.USED_UP)
+    return _count_and_compare(confirmation, code, typed, address)
+
+
+def _count_and_compare(
+    confirmation: Confirmation, code: Code, typed: str, address: object
+) -> Answer:
+    now, most = clock.now(), config.settings.tries_per_code
+    in_a_row = db.scalar(_COUNT_IN_A_ROW, of=confirmation.id, now=now)
+    if in_a_row is None:
+        return Answer(Judgement.PAUSED, moment=now + config.settings.pause)
+    tries = db.scalar(_COUNT_TRY, of=code.id, now=now, most=most)
+    if tries is None:
+        return _wrong(confirmation, code, in_a_row, Judgement.USED_UP, address)
+    if signed.is_code(_purpose(confirmation), typed, code.seal):
+        if db.changed(_TAKE, of=code.id, now=now):
+            db.execute(_START_COUNT_AGAIN, {"of": confirmation.id, "until": None})
+            prove(confirmation, "phone", address)
+        return Answer(Judgement.RIGHT)
+    judgement = Judgement.WRONG if tries < most else Judgement.USED_UP
+    if _is_older(confirmation, typed, code):
+        judgement = Judgement.OLDER
+    return _wrong(confirmation, code, in_a_row, judgement, address, most - tries)
+
+
+def _wrong(
+    confirmation: Confirmation,
+    code: Code,
+    in_a_row: int,
+    judgement: Judgement,
+    address: object,
+    left: int = 0,
+) -> Answer:
+    journal.record(
+        confirmation.chain, "code.wrong", "responsible", address, code=code.id, in_a_row=in_a_row
+    )
+    if in_a_row < config.settings.wrong_codes_before_pause:
+        return Answer(judgement, left, code.posted_at)
+    until = clock.now() + config.settings.pause
+    db.execute(_START_COUNT_AGAIN, {"of": confirmation.id, "until": until})
+    journal.record(confirmation.chain, "codes.paused", "responsible", address)
+    return Answer(Judgement.PAUSED, moment=until)
+
+
+def _is_older(confirmation: Confirmation, typed: str, newest: Code) -> bool:
+    purpose = _purpose(confirmation)
+    older = db.all(_OLDER, of=confirmation.id, newest=newest.id)
+    return any(signed.is_code(purpose, typed, row.seal) for row in older)
+
+
+def _purpose(confirmation: Confirmation) -> str:
+    """What a code is for, so that it is worth nothing in another request or for another number."""
+    return f"phone {confirmation.id} {confirmation.details.phone}"
+
+
+def _number(confirmation: Confirmation) -> str:
+    return f"sms to {confirmation.details.phone}"
+
+
+def _person(confirmation: Confirmation) -> str:
+    return f"sms for {confirmation.person}"

@@ -1,0 +1,105 @@
+"""Confirming the email: a letter with a second link, and a button behind it."""
+
+from datetime import timedelta
+
+from sqlalchemy import bindparam, insert, select, update
+
+from portal import clock, config, journal, outbox
+from portal import proofs as signed
+from portal.confirmation.confirmation import (
+    Confirmation,
+    NotOpenError,
+    Standing,
+    Wait,
+    find_by_id,
+    prove,
+)
+from portal.confirmation.tables import confirmations, email_links
+from portal.database import db
+
+LINK = "email"  # the purpose that the link is signed for
+AGAIN_AFTER = timedelta(seconds=60)  # product.md, «Numbers»
+
+_ADD = insert(email_links)
+_POINT_AT = (
+    update(confirmations)
+    .where(confirmations.c.id == bindparam("of"))
+    .values(email_link_id=bindparam("newest"))
+)
+_OWNER = select(email_links.c.confirmation_id).where(
+    email_links.c.public_id == bindparam("public_id")
+)
+_TAKE = (
+    update(email_links)
+    .where(
+        email_links.c.id == bindparam("of"),
+        email_links.c.used_at.is_(None),
+        email_links.c.expires_at > bindparam("now"),
+    )
+    .values(used_at=bindparam("now"))
+)
+
+
+def send_email_link(confirmation: Confirmation, address: object) -> Wait | None:
+    """Send a letter with a link, which retires the older one; or say how long to wait."""
+    if confirmation.email_confirmed_at:
+        return None
+    confirmation.must_be_open()
+    now, older = clock.now(), confirmation.email_link
+    if older:
+        if now < older.again_at:
+            return Wait(older.again_at)
+        outbox.withdraw(older.message_id)
+    public_id = signed.new_public_id()
+    expires_at = now + config.settings.email_link_lifetime
+    message_id = outbox.post(
+        "email",
+        "email_link",
+        confirmation.details.email,
+        confirmation.organisation_id,
+        token=signed.sign(LINK, public_id),
+        until=expires_at.isoformat(),
+        name=confirmation.details.short_name or confirmation.details.name,
+        person=confirmation.details.full_name,
+        id=confirmation.organisation_id,
+    )
+    added = db.execute(
+        _ADD,
+        {
+            "public_id": public_id,
+            "confirmation_id": confirmation.id,
+            "message_id": message_id,
+            "posted_at": now,
+            "expires_at": expires_at,
+            "again_at": now + AGAIN_AFTER,
+        },
+    ).inserted_primary_key
+    assert added is not None
+    db.execute(_POINT_AT, {"of": confirmation.id, "newest": added[0]})
+    journal.record(
+        confirmation.chain, "email_link.posted", "responsible", address, message=message_id
+    )
+    return None
+
+
+def find_email_link(public_id: str) -> Confirmation | None:
+    """The request that a second link belongs to, whether or not the link still works."""
+    owner = db.scalar(_OWNER, public_id=public_id)
+    return find_by_id(owner) if owner else None
+
+
+def follow_email_link(confirmation: Confirmation, public_id: str, address: object) -> None:
+    """Confirm the address that the link was sent to.
+
+    Raises NotOpenError for a link that is old or was followed by a newer one. Pressing twice on
+    one that worked is no error.
+    """
+    link = confirmation.email_link
+    if confirmation.email_confirmed_at:
+        return
+    confirmation.must_be_open()
+    if link is None or link.public_id != public_id:
+        raise NotOpenError(Standing.RETIRED)
+    if not db.changed(_TAKE, of=link.id, now=clock.now()):
+        raise NotOpenError(Standing.EXPIRED)
+    prove(confirmation, "email", address)

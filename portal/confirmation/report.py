@@ -1,0 +1,58 @@
+"""The person says that the data is wrong: the request ends, the administrator is told."""
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, update
+
+from portal import outbox
+from portal.confirmation.confirmation import Confirmation, Standing, end
+from portal.confirmation.tables import confirmations
+from portal.database import db
+from portal.organisation import ORGANISATION_FIELDS, PERSON_FIELDS
+
+_KEEP = (
+    update(confirmations)
+    .where(confirmations.c.id == bindparam("of"))
+    .values(report=bindparam("what"))
+)
+
+
+class Correction(NamedTuple):
+    """A value that is wrong, and what it should be; empty where only the comment says it."""
+
+    field: str
+    label: str
+    old: str
+    new: str
+
+
+def report(
+    confirmation: Confirmation, proposed: Mapping[str, str], comment: str, address: object
+) -> None:
+    """End the request because the data is wrong.
+
+    `proposed` maps the name of a wrong field to its right value, or to "". Raises NotOpenError.
+    """
+    confirmation.must_be_open()
+    labels = ORGANISATION_FIELDS | PERSON_FIELDS
+    corrections = [
+        Correction(name, str(labels[name]), getattr(confirmation.details, name), proposed[name])
+        for name in labels
+        if name in proposed
+    ]
+    what = {"corrections": [correction._asdict() for correction in corrections], "comment": comment}
+    db.execute(_KEEP, {"of": confirmation.id, "what": json.dumps(what, ensure_ascii=False)})
+    end(confirmation.id, confirmation.chain, Standing.REPORTED, "responsible", address)
+    outbox.post(
+        "email",
+        "reported",
+        confirmation.administrator_email,
+        confirmation.organisation_id,
+        name=confirmation.details.short_name or confirmation.details.name,
+        person=confirmation.details.full_name,
+        id=confirmation.organisation_id,
+        corrections=what["corrections"],
+        comment=comment,
+    )

@@ -1,0 +1,150 @@
+"""Everything on one machine without set-up: what `portal run` adds to the portal."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from portal import clock, config, confirmation, importing, organisation, proofs
+from portal.confirmation.confirmation import LINK, prove
+from portal.database import db
+from portal.pages import absolute_url
+
+SAMPLES = Path(__file__).parent / "samples.csv"
+KEYS = Path("instance/keys.env")
+ACTOR = "samples"
+ADDRESS = "10.20.4.17"
+FIRST = "ORG-004217"  # the organisation whose journey is ready to be clicked through
+
+
+def prepare(host: str, port: int) -> None:
+    """Give every setting that is missing a value for this machine alone."""
+    shown = f"[{host}]" if ":" in host else host
+    defaults = _keys() | {
+        "PORTAL_BASE_URL": f"http://{shown}:{port}",
+        "PORTAL_SECURE_NETWORKS": "127.0.0.0/8,::1/128",
+        "PORTAL_MAIL_URL": "inbox:",
+        "PORTAL_SMS_URL": "inbox:",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def _keys() -> dict[str, str]:
+    """Keys of this machine, made at the first start."""
+    if not KEYS.exists():
+        KEYS.parent.mkdir(parents=True, exist_ok=True)
+        lines = [
+            f"{name}={urlsafe_b64encode(secrets.token_bytes(32)).decode()}\n"
+            for name in ("PORTAL_SECRET_KEY", "PORTAL_DATA_KEYS")
+        ]
+        with os.fdopen(os.open(KEYS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.writelines(lines)
+    pairs = (line.partition("=") for line in KEYS.read_text().splitlines())
+    return {name: value for name, _, value in pairs}
+
+
+def seed() -> str:
+    """Sample organisations in different states, once; returns a link to begin with."""
+    with db.reading():
+        fresh = organisation.find(FIRST) is None
+    if fresh:
+        for _tally in importing.import_file(SAMPLES, ACTOR):
+            pass
+        _bring_into_states()
+    with db.writing():
+        first = organisation.find(FIRST)
+        assert first is not None
+        public_id = confirmation.request(first, ACTOR) if fresh else None
+        db.commit()
+    return (
+        absolute_url("confirm.open_link", token=proofs.sign(LINK, public_id)) if public_id else ""
+    )
+
+
+def _bring_into_states() -> None:
+    """One organisation for each thing that can be seen; the rest were never asked."""
+    _request("ORG-004218", "phone")
+    _request("ORG-004219", "email")
+    _request("ORG-004220", "phone", "email")
+    _request("ORG-004221")
+    _report("ORG-004221")
+    _request("ORG-004222")
+    _request("ORG-004222")  # the first letter's link is retired
+    _request("ORG-004223")
+    _change_address("ORG-004223")
+    clock.shift(timedelta(days=-8))
+    _request("ORG-004224")  # expired since yesterday
+    clock.reset()
+    _request("ORG-004225")  # has networks of its own: its link is outside on this machine
+
+
+def _request(id: str, *confirmed: str) -> None:
+    with db.writing():
+        found = organisation.find(id)
+        assert found is not None
+        public_id = confirmation.request(found, ACTOR)
+        for kind in confirmed:
+            asked = confirmation.find(public_id or "")
+            assert asked is not None
+            prove(asked, kind, ADDRESS)
+        db.commit()
+
+
+def _report(id: str) -> None:
+    with db.writing():
+        found = organisation.find(id)
+        assert found is not None
+        public_id = confirmation.request(found, ACTOR)
+        asked = confirmation.find(public_id or "")
+        assert asked is not None
+        proposed = {"position": "Начальник автоколонны", "phone": "+79215550199"}
+        confirmation.report(asked, proposed, "Номер сменился в октябре.", ADDRESS)
+        db.commit()
+
+
+def _change_address(id: str) -> None:
+    from dataclasses import replace  # noqa: PLC0415
+
+    with db.writing():
+        found = organisation.find(id)
+        assert found is not None
+        details = replace(found.details, postal_address="390000, г. Рязань, а/я 14")
+        organisation.save(id, details, found.administrator_email, "", ACTOR)
+        db.commit()
+
+
+def announce(link: str | None) -> None:
+    """Say where to go."""
+    base = config.settings.base_url
+    click.echo(f"\n  Портал: {base}\n  Письма и СМС: {base}/inbox")
+    if link:
+        click.echo(f"\n  Начните со страницы ответственного лица:\n  {link}")
+    click.echo("\n  Остановить: Ctrl+C\n")
+
+
+def supervise(*commands: list[str]) -> int:
+    """Run commands of the portal until one ends or somebody stops them; returns a status."""
+    processes = [subprocess.Popen([sys.executable, "-m", "portal", *each]) for each in commands]
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, stop)
+    while not stopped and all(process.poll() is None for process in processes):
+        time.sleep(0.2)
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    statuses = [process.wait() for process in processes]
+    return 0 if stopped else max(1, *statuses)

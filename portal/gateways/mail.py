@@ -1,0 +1,141 @@
+"""Letters leave by SMTP, through Flask-Mail and a connection of our own.
+
+Flask-Mail's connection has no time-out, does not check certificates after STARTTLS and is opened
+anew for every letter; this one mends that. RFC 5321 for the reply codes, RFC 3834 for the header
+that keeps automatic answers away.
+"""
+
+import contextlib
+import smtplib
+import ssl
+import time
+from urllib.parse import unquote, urlsplit
+
+import flask_mail
+from flask import Flask
+
+from portal import config
+from portal.gateways.outgoing import Outgoing, Reason, Trouble
+
+TIMEOUT_SECONDS = 10
+IDLE_SECONDS = 5  # a connection unused for longer is asked whether it still lives
+PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
+HEADERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
+
+
+class Connection(flask_mail.Connection):
+    """A connection with a time-out, a checked certificate and the name of our own host."""
+
+    def configure_host(self) -> smtplib.SMTP:
+        mail = self.mail
+        ours = config.settings.host
+        if mail.use_ssl:
+            host: smtplib.SMTP = smtplib.SMTP_SSL(
+                mail.server, mail.port, ours, timeout=TIMEOUT_SECONDS, context=_checked()
+            )
+        else:
+            host = smtplib.SMTP(mail.server, mail.port, ours, timeout=TIMEOUT_SECONDS)
+        if mail.use_tls:
+            host.starttls(context=_checked())
+        if mail.username:
+            host.login(mail.username, mail.password or "")
+        return host
+
+
+class Smtp:
+    """A gateway for letters at `smtp://`, `smtps://` or `smtp+starttls://`."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        app = Flask(__name__)  # Flask-Mail reads an app's settings; this one has only those
+        app.config.update(
+            MAIL_SERVER=parts.hostname,
+            MAIL_PORT=parts.port or PORTS[parts.scheme],
+            MAIL_USE_SSL=parts.scheme == "smtps",
+            MAIL_USE_TLS=parts.scheme == "smtp+starttls",
+            MAIL_USERNAME=unquote(parts.username or "") or None,
+            MAIL_PASSWORD=unquote(parts.password or "") or None,
+            MAIL_DEFAULT_SENDER=config.settings.mail_sender,
+        )
+        self._app = app
+        self._mail = flask_mail.Mail(app)
+        self._connection: Connection | None = None
+        self._used_at = 0.0
+
+    def send(self, message: Outgoing) -> str:
+        try:
+            with self._app.app_context():
+                letter = self._letter(message)
+                self._open().send(letter)
+        except Exception as error:
+            self.close()
+            raise _trouble(error) from error
+        self._used_at = time.monotonic()
+        return ""
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.host is not None:
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                connection.host.quit()
+            connection.host.close()
+
+    def _open(self) -> Connection:
+        if self._connection is not None and time.monotonic() - self._used_at > IDLE_SECONDS:
+            self._close_if_dead()
+        if self._connection is None:
+            self._connection = Connection(self._mail)
+            self._connection.__enter__()
+        return self._connection
+
+    def _close_if_dead(self) -> None:
+        host = self._connection.host if self._connection else None
+        try:
+            alive = host is not None and host.noop()[0] == 250
+        except (OSError, smtplib.SMTPException):
+            alive = False
+        if not alive:
+            self.close()
+
+    def _letter(self, message: Outgoing) -> flask_mail.Message:
+        letter = flask_mail.Message(
+            subject=message.subject,
+            recipients=[message.recipient],
+            body=message.text,
+            html=message.html,
+            date=message.posted_at.timestamp(),
+            extra_headers=HEADERS,
+            mail_options=["BODY=8BITMIME"],
+        )
+        # The same letter tried again keeps its id, so that a mail program shows it once.
+        letter.msgId = f"<{message.id}@{config.settings.host}>"
+        return letter
+
+
+def _checked() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _trouble(error: Exception) -> Trouble:
+    match error:
+        case smtplib.SMTPRecipientsRefused():
+            code = max(int(refusal[0]) for refusal in error.recipients.values())
+            return _by_code(code)
+        case smtplib.SMTPSenderRefused() | smtplib.SMTPAuthenticationError():
+            return Trouble(Reason.MISCONFIGURED)
+        case smtplib.SMTPNotSupportedError() | ssl.SSLError():
+            return Trouble(Reason.MISCONFIGURED)
+        case smtplib.SMTPConnectError():
+            return Trouble(Reason.UNREACHABLE)
+        case smtplib.SMTPResponseException():
+            return _by_code(error.smtp_code)
+        case smtplib.SMTPException() | OSError():
+            return Trouble(Reason.UNREACHABLE)
+        case _:
+            return Trouble(Reason.REFUSED, permanent=True)  # a letter that cannot be written
+
+
+def _by_code(code: int) -> Trouble:
+    if code >= 500:
+        return Trouble(Reason.REFUSED, permanent=True)
+    return Trouble(Reason.BUSY)

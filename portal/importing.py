@@ -1,0 +1,226 @@
+"""Organisations from a CSV file: the good lines are kept, each bad one is reported.
+
+The format is README's «CSV of organisations». The file is read line by line, so its size does not
+matter; lines are kept in batches, each in one transaction.
+"""
+
+import codecs
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from flask_babel import gettext as _
+
+from portal import checks, networks, organisation
+from portal.checks import BadValueError
+from portal.database import db
+from portal.organisation import FIELD_CHECKS, Details, Outcome
+
+BATCH = 200
+LONGEST_FIELD = 10_000  # an unclosed quote swallows no more than this
+COLUMN_OF = {
+    name: f"responsible_{name}"
+    if name in {"last_name", "first_name", "patronymic", "position", "phone", "email"}
+    else name
+    for name in FIELD_CHECKS
+}
+COLUMNS = {"id", *COLUMN_OF.values(), "administrator_email", "secure_networks"}
+MAY_BE_MISSING = {"responsible_patronymic", "postal_address", "secure_networks"}
+
+
+class UnreadableFileError(Exception):
+    """The file as a whole cannot be read; the text says why."""
+
+
+class Refusal(NamedTuple):
+    """A line that was not kept, and why."""
+
+    line: int
+    column: str
+    reason: str
+
+
+class Entry(NamedTuple):
+    """A good line."""
+
+    id: str
+    details: Details
+    administrator_email: str
+    networks: str
+
+
+@dataclass
+class Tally:
+    """What an import came to."""
+
+    new: int = 0
+    changed: int = 0
+    same: int = 0
+    refused: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+    """Those since the reader last took them out, so that a long list is never held."""
+
+    def count(self, outcome: Outcome) -> None:
+        setattr(self, outcome, getattr(self, outcome) + 1)
+
+    def refuse(self, refusal: Refusal) -> None:
+        self.refused += 1
+        self.refusals.append(refusal)
+
+    def take_refusals(self) -> list[Refusal]:
+        taken, self.refusals = self.refusals, []
+        return taken
+
+
+def count_lines(path: Path) -> int:
+    """How many lines a file has, for a progress bar."""
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
+
+def import_file(path: Path, actor: str, *, dry_run: bool = False) -> Iterator[Tally]:
+    """Keep the good lines of a file; yields the tally so far after each batch, and at the end.
+
+    Raises UnreadableFileError. Nothing is kept in a dry run, but all is checked.
+    """
+    tally = Tally()
+    batch: list[Entry] = []
+    for item in read(path):
+        if isinstance(item, Refusal):
+            tally.refuse(item)
+        else:
+            batch.append(item)
+        if len(batch) + len(tally.refusals) >= BATCH:
+            _keep(batch, tally, actor, dry_run=dry_run)
+            batch.clear()
+            yield tally
+    _keep(batch, tally, actor, dry_run=dry_run)
+    yield tally
+
+
+def _keep(batch: list[Entry], tally: Tally, actor: str, *, dry_run: bool) -> None:
+    with db.writing():
+        for entry in batch:
+            tally.count(organisation.save(*entry, actor))
+        if not dry_run:
+            db.commit()
+
+
+def read(path: Path) -> Iterator[Entry | Refusal]:
+    """Each line of a file, read and checked; raises UnreadableFileError."""
+    csv.field_size_limit(LONGEST_FIELD)
+    seen: dict[str, int] = {}
+    try:
+        with path.open(encoding=_encoding(path), newline="") as file:
+            for number, row in _rows(file):
+                if isinstance(row, Refusal):
+                    yield row
+                    continue
+                entry = _entry(number, row)
+                if isinstance(entry, Entry) and entry.id in seen:
+                    reason = _("этот ID уже был в строке %(line)s", line=seen[entry.id])
+                    entry = Refusal(number, "id", reason)
+                elif isinstance(entry, Entry):
+                    seen[entry.id] = number
+                yield entry
+    except OSError as error:
+        raise UnreadableFileError(error.strerror or str(error)) from None
+
+
+def _rows(file: TextIO) -> Iterator[tuple[int, dict[str, str] | Refusal]]:
+    delimiter = _delimiter(file)
+    reader = csv.reader(file, delimiter=delimiter, strict=True)
+    header = [name.strip().lower() for name in next(reader, [])]
+    _check_header(header)
+    while True:
+        number = reader.line_num + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield number, Refusal(number, "", _("строка обрывается или кавычки в ней не закрыты"))
+            continue
+        if not any(value.strip() for value in values):
+            continue
+        if len(values) != len(header):
+            reason = _("полей %(found)s вместо %(wanted)s", found=len(values), wanted=len(header))
+            yield number, Refusal(number, "", reason)
+            continue
+        yield number, dict(zip(header, values, strict=True))
+
+
+def _check_header(header: list[str]) -> None:
+    missing = sorted(COLUMNS - MAY_BE_MISSING - set(header))
+    unknown = sorted(set(header) - COLUMNS)
+    if missing:
+        raise UnreadableFileError(_("Нет столбцов: %(names)s.", names=", ".join(missing)))
+    if unknown:
+        raise UnreadableFileError(_("Лишние столбцы: %(names)s.", names=", ".join(unknown)))
+    if len(set(header)) < len(header):
+        raise UnreadableFileError(_("Столбец назван дважды."))
+
+
+def _entry(number: int, row: dict[str, str]) -> Entry | Refusal:
+    column = "id"
+    try:
+        id = checks.organisation_id(row["id"])
+        values = {}
+        for name, check in FIELD_CHECKS.items():
+            column = COLUMN_OF[name]
+            values[name] = check(row.get(column, ""))
+        column = "kpp"
+        _check_together(values)
+        column = "administrator_email"
+        administrator_email = checks.email(row[column])
+        column = "secure_networks"
+        own_networks = _networks(row.get(column, ""))
+    except BadValueError as error:
+        return Refusal(number, column, str(error))
+    return Entry(id, Details(**values), administrator_email, own_networks)
+
+
+def _check_together(values: dict[str, str]) -> None:
+    """A sole proprietor has an ИНН of 12 digits, an ОГРНИП of 15 and no КПП."""
+    if len(values["inn"]) == 10 and not values["kpp"]:
+        raise BadValueError(_("КПП пуст только у предпринимателей, их ИНН — из 12 цифр."))
+    if len(values["inn"]) == 12 and values["kpp"]:
+        raise BadValueError(_("У предпринимателя КПП нет."))
+    if (len(values["inn"]) == 12) != (len(values["ogrn"]) == 15):
+        raise BadValueError(
+            _("ИНН и ОГРН не одного лица: один от организации, другой от предпринимателя.")
+        )
+
+
+def _networks(text: str) -> str:
+    try:
+        return " ".join(str(network) for network in networks.parse_networks(" ".join(text.split())))
+    except ValueError:
+        raise BadValueError(
+            _("Сети пишутся через пробел, например 10.20.4.0/24 10.20.8.0/24.")
+        ) from None
+
+
+def _delimiter(file: TextIO) -> str:
+    header = file.readline(LONGEST_FIELD)
+    file.seek(0)
+    if file.encoding.lower().replace("_", "-") == "utf-8-sig" and header.startswith("\ufeff"):
+        header = header[1:]
+    return ";" if header.count(";") > header.count(",") else ","
+
+
+def _encoding(path: Path) -> str:
+    """UTF-8, with or without a byte order mark, if all of the file is; else Windows-1251."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                if b"\0" in block:
+                    raise UnreadableFileError(_("Это не текст: в файле есть нулевые байты."))
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "windows-1251"
+    return "utf-8-sig"

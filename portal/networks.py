@@ -1,0 +1,74 @@
+"""Where a request came from, and whether that is the secure channel.
+
+Werkzeug's ProxyFix is not used: it never looks at the peer. `X-Forwarded-For` counts only from a
+listed proxy and is walked from the right, past listed proxies; whatever does not parse makes the
+address unknown, and an unknown address is outside.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from functools import lru_cache
+
+from portal import config
+from portal.config import Network
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@lru_cache(maxsize=4096)
+def client_address(
+    peer: str, forwarded_for: str | None, proxies: tuple[Network, ...]
+) -> Address | None:
+    """The address a request came from, or None where it cannot be known.
+
+    `peer` is the other end of the connection, `forwarded_for` the header or None if there is
+    none, `proxies` those whose header counts.
+    """
+    address = parse(peer)
+    if address is None or not is_inside(address, proxies):
+        return address
+    if forwarded_for is None:
+        return None
+    for part in reversed(forwarded_for.split(",")):
+        address = parse(part.strip(" \t"))
+        if address is None or not is_inside(address, proxies):
+            return address
+    return None
+
+
+def is_inside(address: Address | None, networks: Iterable[Network]) -> bool:
+    """Whether an address lies in one of the networks; an unknown one never does."""
+    return address is not None and any(
+        address.version == network.version and address in network for network in networks
+    )
+
+
+def is_secure(address: Address | None, own: tuple[Network, ...]) -> bool:
+    """Whether an address is in the secure channel.
+
+    `own` are the networks of the organisation concerned; where it has none, the portal's count.
+    """
+    return is_inside(address, own or config.settings.secure_networks)
+
+
+def parse(text: str) -> Address | None:
+    """An address without a port or zone; IPv4 written inside IPv6 is the IPv4 address it is."""
+    if not text.isascii() or "%" in text:
+        return None
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+@lru_cache(maxsize=4096)
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Networks separated by spaces; raises ValueError for what is none, or is everything."""
+    networks = tuple(ipaddress.ip_network(part) for part in text.split())
+    for network in networks:
+        if network.prefixlen == 0:
+            raise ValueError(f"{network} is every address")
+    return networks

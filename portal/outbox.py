@@ -1,0 +1,270 @@
+"""Messages wait here until the delivery worker hands them to a gateway.
+
+A message is a row, posted in the same transaction as the change it tells of: both happen or
+neither does. What it says is kept as words for a template, encrypted, and wiped once it left.
+Claiming a message moves its due time forward, so a worker that dies with a message in its hands
+gives it back simply by being late.
+"""
+
+import json
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import structlog
+from flask import current_app
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Row,
+    String,
+    Table,
+    bindparam,
+    insert,
+    select,
+    update,
+)
+
+from portal import clock, journal, proofs
+from portal.database import Encrypted, Moment, db, metadata
+from portal.gateways import Gateway, Outgoing, Reason, Trouble
+
+# A message whose worker died leaves within 2 minutes by another (product.md, «Numbers»).
+LEASE = timedelta(seconds=90)
+TRIED_FOR = timedelta(hours=4)
+
+log = structlog.get_logger()
+
+
+class Retry(NamedTuple):
+    """The waits after each failed try; the last one repeats."""
+
+    waits: tuple[timedelta, ...]
+
+    def after(self, attempts: int) -> timedelta:
+        return self.waits[min(attempts, len(self.waits)) - 1]
+
+
+def _retry(*seconds: int) -> Retry:
+    return Retry(tuple(timedelta(seconds=each) for each in seconds))
+
+
+URGENT = _retry(5, 15, 30, 60)  # codes: never after they expired
+PATIENT = _retry(0, 300)  # everything else: for TRIED_FOR
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", String(22), primary_key=True),
+    Column("organisation_id", ForeignKey("organisations.id"), nullable=False, index=True),
+    Column("channel", String(10), nullable=False),
+    Column("letter", String(40), nullable=False),
+    Column("recipient", Encrypted("messages.recipient"), nullable=False),
+    Column("words", Encrypted("messages.words")),
+    Column("posted_at", Moment, nullable=False),
+    Column("useful_until", Moment),
+    Column("due_at", Moment),  # None: nothing more to do
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("delivered_at", Moment),
+    Column("failed_at", Moment),
+    Column("trouble", String(20)),
+    Column("gateway_id", String(200)),
+    Index(None, "channel", "due_at"),
+)
+
+_ADD = insert(messages)
+_NEXT = (
+    select(messages)
+    .where(messages.c.channel == bindparam("of"), messages.c.due_at <= bindparam("now"))
+    .order_by(messages.c.due_at)
+    .limit(1)
+)
+_CLAIM = (
+    update(messages)
+    .where(messages.c.id == bindparam("of"), messages.c.due_at == bindparam("seen"))
+    .values(attempts=messages.c.attempts + 1, due_at=bindparam("until"))
+)
+_FINISH = (
+    update(messages)
+    .where(messages.c.id == bindparam("of"), messages.c.delivered_at.is_(None))
+    .values(
+        due_at=None,
+        words=None,
+        delivered_at=bindparam("delivered"),
+        failed_at=bindparam("failed"),
+        trouble=bindparam("why"),
+        gateway_id=bindparam("known_as"),
+    )
+)
+_POSTPONE = (
+    update(messages)
+    .where(messages.c.id == bindparam("of"), messages.c.due_at.is_not(None))
+    .values(due_at=bindparam("until"), trouble=bindparam("why"))
+)
+
+
+class State(StrEnum):
+    """Where a message is, as a page tells it."""
+
+    WAITING = "waiting"
+    TROUBLED = "troubled"  # tried in vain, and will be tried again
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+def state_of(
+    delivered_at: datetime | None, failed_at: datetime | None, trouble: str | None
+) -> State:
+    """The state that a message's columns add up to."""
+    if delivered_at:
+        return State.DELIVERED
+    if failed_at:
+        return State.FAILED
+    return State.TROUBLED if trouble else State.WAITING
+
+
+def post(
+    channel: str,
+    letter: str,
+    recipient: str,
+    organisation_id: str,
+    *,
+    useful_until: datetime | None = None,
+    **words: object,
+) -> str:
+    """Leave a message for the worker, in the running transaction; returns its id.
+
+    `letter` names the templates `letters/<letter>.txt` and `.html`, or `sms/<letter>.txt`, and
+    `words` is what they speak of: strings, numbers and lists of them. With `useful_until` it is
+    tried urgently until then, and never after.
+    """
+    now, id = clock.now(), proofs.new_public_id()
+    db.execute(
+        _ADD,
+        {
+            "id": id,
+            "organisation_id": organisation_id,
+            "channel": channel,
+            "letter": letter,
+            "recipient": recipient,
+            "words": json.dumps(words, ensure_ascii=False),
+            "posted_at": now,
+            "useful_until": useful_until,
+            "due_at": now,
+        },
+    )
+    return id
+
+
+def withdraw(id: str) -> None:
+    """Do not send a message that did not leave yet: a newer one takes its place."""
+    db.execute(
+        _FINISH.where(messages.c.due_at.is_not(None)),
+        _ending(id, failed=clock.now(), why=Reason.WITHDRAWN),
+    )
+
+
+def deliver_due(channel: str, gateway: Gateway) -> int:
+    """Hand every due message of a channel to its gateway; returns how many were tried."""
+    tried = 0
+    while message := _claim(channel):
+        _deliver(message, gateway)
+        tried += 1
+    return tried
+
+
+def _claim(channel: str) -> Row[Any] | None:
+    with db.reading():
+        if db.one(_NEXT, of=channel, now=clock.now()) is None:
+            return None
+    with db.writing():
+        now = clock.now()
+        message = db.one(_NEXT, of=channel, now=now)
+        if message is not None:
+            db.execute(_CLAIM, {"of": message.id, "seen": message.due_at, "until": now + LEASE})
+        db.commit()
+        return message
+
+
+def _deliver(message: Row[Any], gateway: Gateway) -> None:
+    begun = clock.now()
+    if message.useful_until and message.useful_until <= begun:
+        _fail(message, Reason.EXPIRED)
+        return
+    try:
+        outgoing = _render(message)
+        known_as = gateway.send(outgoing)
+    except Trouble as trouble:
+        _after(message, trouble)
+    except Exception:
+        log.exception("message could not be written", message=message.id, letter=message.letter)
+        _fail(message, Reason.REFUSED)
+    else:
+        _end(message, "message.delivered", delivered=clock.now(), known_as=known_as[:200] or None)
+
+
+def _after(message: Row[Any], trouble: Trouble) -> None:
+    log.warning(
+        "message did not leave",
+        message=message.id,
+        letter=message.letter,
+        reason=trouble.reason,
+        cause=type(trouble.__cause__).__name__,
+    )
+    attempts, now = message.attempts + 1, clock.now()
+    if trouble.permanent:
+        _fail(message, trouble.reason)
+        return
+    due_at = now + (URGENT if message.useful_until else PATIENT).after(attempts)
+    if message.useful_until and due_at >= message.useful_until:
+        _fail(message, Reason.EXPIRED)
+    elif not message.useful_until and due_at > message.posted_at + TRIED_FOR:
+        _fail(message, Reason.GIVEN_UP)
+    else:
+        with db.writing():
+            db.execute(_POSTPONE, {"of": message.id, "until": due_at, "why": trouble.reason})
+            db.commit()
+
+
+def _fail(message: Row[Any], reason: Reason) -> None:
+    _end(message, "message.failed", failed=clock.now(), why=reason)
+
+
+def _end(message: Row[Any], event: str, **how: object) -> None:
+    with db.writing():
+        if db.changed(_FINISH, **_ending(message.id, **how)):
+            chain = f"organisation:{message.organisation_id}"
+            details = {"message": message.id, "letter": message.letter}
+            if how.get("why"):
+                details["reason"] = str(how["why"])
+            journal.record(chain, event, "delivery", **details)
+        db.commit()
+
+
+def _ending(id: str, **how: object) -> dict[str, object]:
+    return {"of": id, "delivered": None, "failed": None, "why": None, "known_as": None} | how
+
+
+def _render(message: Row[Any]) -> Outgoing:
+    """Write the message out. A letter's first line of text is its subject."""
+    words = json.loads(message.words)
+    folder = "sms" if message.channel == "sms" else "letters"
+    text = _template(f"{folder}/{message.letter}.txt").render(words).strip()
+    subject, html = "", ""
+    if message.channel == "email":
+        subject, _, text = text.partition("\n")
+        html = _template(f"letters/{message.letter}.html").render(words | {"subject": subject})
+    return Outgoing(
+        id=message.id,
+        recipient=message.recipient,
+        subject=subject,
+        text=text.strip() + ("\n" if message.channel == "email" else ""),
+        html=html,
+        posted_at=message.posted_at,
+    )
+
+
+def _template(name: str) -> Any:
+    return current_app.jinja_env.get_template(name)

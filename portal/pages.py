@@ -1,0 +1,195 @@
+"""How we answer a browser: whole pages, parts of pages, and pages that say sorry."""
+
+import hashlib
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
+
+import structlog
+from flask import Flask, Response, current_app, g, make_response, render_template, request
+from flask_babel import gettext as _
+from flask_compress import Compress
+from htmx_flask import Htmx
+from htmx_flask.requests import HtmxAwareRequest, HtmxHeaders
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
+
+from portal import clock, config, networks
+from portal.database import db
+from portal.networks import Address
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+MOST_FIELDS = 100
+YEAR_SECONDS = 365 * 24 * 3600
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "font-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), otp-credentials=(self)",
+    "Referrer-Policy": "same-origin",  # Flask-WTF and the language switch read the Referer
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+log = structlog.get_logger()
+
+
+def respond(page: str, *parts: str, status: int = 200, **context: object) -> Response:
+    """The whole page, or just the part that htmx says it will replace.
+
+    A part is a template included by the page. Its file name and the id of its root element
+    agree: `confirm/_confirmation.html` holds `<div id="confirmation">`.
+    """
+    wanted = (htmx().target or "").rpartition("#")[2]  # htmx says div#name
+    template = next((part for part in parts if part.endswith(f"/_{wanted}.html")), page)
+    response = make_response(render_template(template, **context), status)
+    response.headers["Vary"] = "HX-Request, HX-Target, Cookie"
+    return response
+
+
+def sorry(status: int, title: str, advice: str) -> Response:
+    """A page that says what went wrong and what to do next."""
+    response = make_response(render_template("sorry.html", title=title, advice=advice), status)
+    if htmx() and status >= 500:
+        response.headers["HX-Reswap"] = "none"  # the window keeps what it shows
+    elif htmx():
+        response.headers["HX-Refresh"] = "true"  # it opens anew what cannot be shown in place
+    return response
+
+
+def retry_after(response: Response, until: datetime) -> Response:
+    """Say to programs too how long to wait."""
+    seconds = max(1, round((until - clock.now()).total_seconds()))
+    response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+def htmx() -> HtmxHeaders:
+    """What htmx says of the request; false if it was not htmx that asked."""
+    return cast(HtmxAwareRequest, request).htmx
+
+
+def client_address() -> Address | None:
+    """Where the request came from; None if that cannot be known."""
+    return networks.client_address(
+        request.remote_addr or "",
+        request.headers.get("X-Forwarded-For"),
+        config.settings.trusted_proxies,
+    )
+
+
+def absolute_url(endpoint: str, **values: object) -> str:
+    """A link for letters. Built from our own setting, never from the Host header."""
+    base = urlsplit(config.settings.base_url)
+    urls = current_app.url_map.bind(base.netloc, "/", url_scheme=base.scheme)
+    return urls.build(endpoint, values, force_external=True)
+
+
+@cache
+def static_url(name: str) -> str:
+    """The address of a static file, which changes when the file does."""
+    content = (Path(__file__).parent / "static" / name).read_bytes()
+    return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def init_app(app: Flask) -> None:
+    secure = config.settings.is_https
+    app.config.update(
+        SESSION_COOKIE_NAME="__Host-session" if secure else "session",
+        SESSION_COOKIE_SECURE=secure,
+        SESSION_COOKIE_SAMESITE="Lax",  # a link in a letter must find the session
+        SESSION_REFRESH_EACH_REQUEST=False,
+        SEND_FILE_MAX_AGE_DEFAULT=YEAR_SECONDS,
+        COMPRESS_ALGORITHM=["br", "gzip"],
+        COMPRESS_ALGORITHM_STREAMING=["br"],
+    )
+    Htmx(app)
+    app.after_request(_add_headers)
+    Compress(app)  # before our headers, for Flask runs these last to first
+    app.before_request(_begin)
+    app.teardown_request(_end)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.update(
+        absolute_url=absolute_url,
+        static_url=static_url,
+        settings=config.settings,
+        now=clock.now,
+        client_address=client_address,
+    )
+    app.register_error_handler(OperationalError, _unavailable)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _failure)
+
+
+def _begin() -> None:
+    writes = request.method not in SAFE_METHODS
+    db.begin(writes=writes)
+    g.address = client_address()
+    if writes:
+        fields = sum(1 for _field in request.form.items(multi=True))
+        if fields > MOST_FIELDS:
+            raise RequestEntityTooLarge
+
+
+def _end(_error: BaseException | None) -> None:
+    db.close()
+
+
+def _add_headers(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    if config.settings.is_https:
+        response.headers["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}"
+    if request.endpoint == "static" and response.status_code == 200:
+        response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
+    else:
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.response is not None:
+        return cast(Response, error.response)
+    titles = {
+        404: (_("Такой страницы нет"), _("Проверьте адрес или откройте ссылку из письма.")),
+        405: (_("Так эту страницу не открыть"), _("Откройте ссылку из письма ещё раз.")),
+        413: (_("Слишком много данных"), _("Сократите введённое и отправьте ещё раз.")),
+    }
+    unclear = (_("Портал не понял запрос"), _("Вернитесь на страницу назад и попробуйте ещё раз."))
+    code = error.code or BadRequest.code
+    response = sorry(code, *titles.get(code, unclear))
+    for name, value in error.get_headers():
+        if name == "Allow":
+            response.headers[name] = value
+    return response
+
+
+def _unavailable(error: OperationalError) -> Response:
+    log.error("database unavailable", cause=type(error.orig).__name__)
+    title = _("Портал временно недоступен")
+    advice = _("Ничего не потеряно. Подождите минуту и попробуйте ещё раз.")
+    return retry_after(sorry(503, title, advice), clock.now())
+
+
+def _failure(error: Exception) -> Response:
+    log.error("request failed", endpoint=request.endpoint, exc_info=error)
+    return sorry(
+        500,
+        _("На портале произошла ошибка"),
+        _("Она уже записана. Попробуйте ещё раз или позвоните в поддержку."),
+    )

@@ -1,0 +1,1 @@
+"""What each address answers: read the form, call one verb, commit once, show or redirect."""

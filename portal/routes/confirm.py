@@ -1,0 +1,391 @@
+"""For the responsible person: from the letter's link to both contacts confirmed.
+
+Every request of this audience passes `only_from_the_secure_channel`, which also finds what the
+request is about. After the letter's link was opened, the session knows the request by its public
+id; the token is in no address any more.
+"""
+
+from datetime import datetime
+
+from flask import Blueprint, Response, g, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from portal import clock, confirmation, language, networks, organisation, proofs
+from portal.confirmation import Answer, Confirmation, Judgement, NotOpenError, Standing, Wait
+from portal.confirmation.confirmation import LINK
+from portal.confirmation.email_link import LINK as EMAIL_LINK
+from portal.database import db
+from portal.forms import ActionForm, CodeForm, ReportForm
+from portal.pages import htmx, respond, retry_after, sorry
+
+bp = Blueprint("confirm", __name__)
+
+OPENED = "opened"  # the session's list of public ids, of requests and of second links
+MOST_OPENED = 8
+
+
+@bp.before_request
+def only_from_the_secure_channel() -> ResponseReturnValue | None:
+    """Find what the request is about, and answer those outside all alike."""
+    g.confirmation = _asked_for(**(request.view_args or {}))
+    own = g.confirmation.networks if g.confirmation else ()
+    if not networks.is_secure(g.address, own):
+        return _outside()
+    return None
+
+
+def _asked_for(token: str = "", public_id: str = "", link_id: str = "") -> Confirmation | None:
+    if token:
+        return _of_token(token)
+    if (public_id or link_id) not in session.get(OPENED, ()):
+        return None
+    return confirmation.find(public_id) if public_id else confirmation.find_email_link(link_id)
+
+
+def _of_token(token: str) -> Confirmation | None:
+    if request.endpoint == "confirm.open_link":
+        public_id = proofs.unsign(LINK, token)
+        return confirmation.find(public_id) if public_id else None
+    link_id = proofs.unsign(EMAIL_LINK, token)
+    return confirmation.find_email_link(link_id) if link_id else None
+
+
+def _outside() -> Response:
+    response = respond("confirm/outside.html", status=403)
+    if htmx():
+        response.headers["HX-Refresh"] = "true"
+    return response
+
+
+# The letter's link and the page behind it
+
+
+@bp.get("/confirm/<token>")
+def open_link(token: str) -> ResponseReturnValue:  # noqa: ARG001 - read by the guard
+    """Looking changes nothing: mail scanners open links, too. The page has the buttons."""
+    found: Confirmation | None = g.confirmation
+    if found is None:
+        return _dead_link()
+    if not found.is_open:
+        return _ended(found, 410)
+    _remember(found.public_id)
+    return redirect(url_for(".page", public_id=found.public_id), 303)
+
+
+@bp.get("/confirmation/<public_id>")
+def page(public_id: str) -> ResponseReturnValue:  # noqa: ARG001
+    return _look(popup=False)
+
+
+@bp.get("/confirmation/<public_id>/code")
+def code_page(public_id: str) -> ResponseReturnValue:  # noqa: ARG001
+    """The same page with the popup for the code."""
+    return _look(popup=True)
+
+
+def _look(*, popup: bool) -> ResponseReturnValue:
+    found: Confirmation | None = g.confirmation
+    if found is None:
+        return _reopen()
+    if request.args.get("seen") == found.version:
+        return "", 204
+    return _page(found, popup=popup)
+
+
+# The phone
+
+
+@bp.post("/confirmation/<public_id>/phone")
+def request_code(public_id: str) -> ResponseReturnValue:
+    found: Confirmation | None = g.confirmation
+    if found is None:
+        return _reopen()
+    if not ActionForm().validate_on_submit():
+        return _page(found, notice=_stale(), status=422)
+    wait = confirmation.request_code(found, g.address)
+    db.commit()
+    return _sent(public_id, wait, ".code_page")
+
+
+@bp.post("/confirmation/<public_id>/code/new")
+def send_code_again(public_id: str) -> ResponseReturnValue:
+    found: Confirmation | None = g.confirmation
+    if found is None:
+        return _reopen()
+    if not ActionForm().validate_on_submit():
+        return _page(found, popup=True, notice=_stale(), status=422)
+    wait = confirmation.send_code_again(found, g.address)
+    db.commit()
+    return _sent(public_id, wait, ".code_page")
+
+
+@bp.post("/confirmation/<public_id>/code")
+def enter_code(public_id: str) -> ResponseReturnValue:
+    found: Confirmation | None = g.confirmation
+    if found is None:
+        return _reopen()
+    form = CodeForm()
+    typed = form.code.data or ""
+    if not form.validate_on_submit():
+        return _page(found, popup=True, typed=typed, error=_stale(), status=422)
+    if not typed.strip():
+        return _page(found, popup=True, error=_("Введите шесть цифр из СМС."), status=422)
+    answer = confirmation.enter_code(found, typed, g.address)
+    db.commit()
+    if answer.judgement is Judgement.RIGHT:
+        return _done(public_id, ".page")
+    error, status = _advice(answer)
+    response = _page(_again(public_id), popup=True, typed=typed, error=error, status=status)
+    return retry_after(response, answer.moment) if status == 429 and answer.moment else response
+
+
+def _advice(answer: Answer) -> tuple[str, int]:
+    """What a person does about a code that was not taken, and the answer's status."""
+    moment = answer.moment or clock.now()
+    match answer.judgement:
+        case Judgement.OLDER:
+            sentence = _(
+                "Это код из прежней СМС. В %(time)s мы отправили новый — введите его. "
+                "Осталось попыток: %(left)s.",
+                time=f"{moment.astimezone(clock.MOSCOW):%H:%M}",
+                left=answer.tries_left,
+            )
+        case Judgement.EXPIRED:
+            sentence = _("Срок действия кода истёк. Отправьте новый код.")
+        case Judgement.USED_UP:
+            sentence = _("Попытки закончились, этот код больше не действует. Отправьте новый код.")
+        case Judgement.NONE_SENT:
+            sentence = _("Код ещё не отправлен. Отправьте его.")
+        case Judgement.PAUSED:
+            return _pause(moment), 429
+        case _:
+            sentence = _(
+                "Неверный код. Сверьте его с СМС. Осталось попыток: %(left)s.",
+                left=answer.tries_left,
+            )
+    return sentence, 422
+
+
+# The email
+
+
+@bp.post("/confirmation/<public_id>/email")
+def send_email_link(public_id: str) -> ResponseReturnValue:
+    found: Confirmation | None = g.confirmation
+    if found is None:
+        return _reopen()
+    if not ActionForm().validate_on_submit():
+        return _page(found, notice=_stale(), status=422)
+    wait = confirmation.send_email_link(found, g.address)
+    db.commit()
+    return _sent(public_id, wait, ".page")
+
+
+@bp.get("/confirm-email/<token>")
+def open_email_link(token: str) -> ResponseReturnValue:
+    link_id = proofs.unsign(EMAIL_LINK, token)
+    found: Confirmation | None = g.confirmation
+    if found is None or link_id is None:
+        return _dead_link()
+    if not _works(found, link_id):
+        return _email_page(found, link_id, 410)
+    _remember(link_id)
+    return redirect(url_for(".email_page", link_id=link_id), 303)
+
+
+@bp.get("/email/<link_id>")
+def email_page(link_id: str) -> ResponseReturnValue:
+    found: Confirmation | None = g.confirmation
+    if found is None:
+        return _reopen()
+    dead = not _works(found, link_id) and not found.email_confirmed_at
+    return _email_page(found, link_id, 410 if dead else 200)
+
+
+@bp.post("/email/<link_id>")
+def follow_email_link(link_id: str) -> ResponseReturnValue:
+    found: Confirmation | None = g.confirmation
+    if found is None:
+        return _reopen()
+    if not ActionForm().validate_on_submit():
+        return _email_page(found, link_id, 422)
+    confirmation.follow_email_link(found, link_id, g.address)
+    db.commit()
+    return redirect(url_for(".email_page", link_id=link_id), 303)
+
+
+def _works(found: Confirmation, link_id: str) -> bool:
+    link = found.email_link
+    return found.awaits_email_link and link is not None and link.public_id == link_id
+
+
+def _email_page(found: Confirmation, link_id: str, status: int) -> Response:
+    return respond(
+        "confirm/email.html",
+        status=status,
+        confirmation=found,
+        link_id=link_id,
+        works=_works(found, link_id),
+        stale=_stale() if status == 422 else "",
+        form=ActionForm(),
+        opened=found.public_id in session.get(OPENED, ()),
+    )
+
+
+# An error in the data
+
+
+@bp.route("/confirmation/<public_id>/report", methods=["GET", "POST"])
+def report(public_id: str) -> ResponseReturnValue:
+    found: Confirmation | None = g.confirmation
+    if found is None:
+        return _reopen()
+    found.must_be_open()
+    form = ReportForm()
+    if form.validate_on_submit():
+        proposed = form.read(found.details)
+        if not any(form.errors.values()):
+            confirmation.report(found, proposed, form.comment.data, g.address)
+            db.commit()
+            return redirect(url_for(".page", public_id=public_id), 303)
+    return respond(
+        "confirm/report.html",
+        status=422 if form.is_submitted() else 200,
+        confirmation=found,
+        form=form,
+        stale=_stale() if form.errors.get("csrf_token") else "",
+        organisation_fields=organisation.ORGANISATION_FIELDS,
+        person_fields=organisation.PERSON_FIELDS,
+    )
+
+
+# What the answers have in common
+
+
+@bp.errorhandler(NotOpenError)
+def not_open(_error: NotOpenError) -> ResponseReturnValue:
+    """The step was taken already, or the request ended meanwhile: show how things are."""
+    found = _asked_for(**(request.view_args or {}))
+    if found is None:
+        return _reopen()
+    if "link_id" in (request.view_args or {}):
+        return _email_page(found, str((request.view_args or {})["link_id"]), 409)
+    return _page(found, status=409)
+
+
+def _page(
+    found: Confirmation,
+    *,
+    popup: bool = False,
+    status: int = 200,
+    notice: str = "",
+    error: str = "",
+    typed: str = "",
+) -> Response:
+    if status == 200 and found.standing not in {
+        Standing.OPEN,
+        Standing.COMPLETED,
+        Standing.REPORTED,
+    }:
+        status = 410
+    popup = popup and found.is_open and not found.phone_confirmed_at and found.code is not None
+    return respond(
+        "confirm/page.html",
+        "confirm/_confirmation.html",
+        status=status,
+        confirmation=found,
+        popup=popup,
+        notice=notice,
+        error=error,
+        typed=typed,
+        form=ActionForm(),
+        next_code=confirmation.next_code(found) if popup else None,
+        changes=_changes(found),
+        organisation_fields=organisation.ORGANISATION_FIELDS,
+        person_fields=organisation.PERSON_FIELDS,
+    )
+
+
+def _done(public_id: str, endpoint: str) -> ResponseReturnValue:
+    """After a step: htmx gets the part at once, a plain form is sent to its page."""
+    if not htmx():
+        return redirect(url_for(endpoint, public_id=public_id), 303)
+    return _page(_again(public_id), popup=endpoint == ".code_page")
+
+
+def _sent(public_id: str, wait: Wait | None, endpoint: str) -> ResponseReturnValue:
+    if wait is None:
+        return _done(public_id, endpoint)
+    sentence = _pause(wait.until) if wait.paused else _too_soon(wait.until)
+    in_popup = endpoint == ".code_page"
+    found = _again(public_id)
+    shown = {"error": sentence} if in_popup and found.code else {"notice": sentence}
+    return retry_after(_page(found, popup=in_popup, status=429, **shown), wait.until)
+
+
+def _again(public_id: str) -> Confirmation:
+    """The request as it is after the step."""
+    found = confirmation.find(public_id)
+    assert found is not None, "a request is never deleted while it is worked on"
+    return found
+
+
+def _changes(found: Confirmation) -> list[tuple[str, str, str]]:
+    """What the record says now, for a person whose page is older; nothing of another person."""
+    if found.standing is not Standing.CHANGED:
+        return []
+    now = organisation.find(found.organisation_id)
+    if now is None or now.person != found.person:
+        return []
+    labels = organisation.ORGANISATION_FIELDS | organisation.PERSON_FIELDS
+    return [
+        (str(labels[name]), getattr(found.details, name), getattr(now.details, name))
+        for name in organisation.differences(found.details, now.details)
+    ]
+
+
+def _ended(found: Confirmation, status: int) -> Response:
+    return respond("confirm/page.html", status=status, confirmation=found, changes=[])
+
+
+def _dead_link() -> Response:
+    return sorry(
+        410,
+        _("Ссылка не действует"),
+        _(
+            "Возможно, адрес скопирован не полностью. Откройте ссылку прямо из письма, а если "
+            "не поможет — попросите администратора организации прислать новое письмо."
+        ),
+    )
+
+
+def _reopen() -> Response:
+    return sorry(
+        410,
+        _("Откройте ссылку из письма"),
+        _("Этот браузер её ещё не открывал или давно закрыт. Всё, что подтверждено, сохранилось."),
+    )
+
+
+def _remember(public_id: str) -> None:
+    opened = [each for each in session.get(OPENED, ()) if each != public_id]
+    session[OPENED] = [*opened, public_id][-MOST_OPENED:]
+
+
+def _stale() -> str:
+    return _("Страница устарела и обновлена. Введённое сохранено — нажмите кнопку ещё раз.")
+
+
+def _pause(until: datetime) -> str:
+    return _(
+        "Слишком много неверных кодов подряд. Следующий код можно запросить после %(moment)s.",
+        moment=language.moment(until),
+    )
+
+
+def _too_soon(until: datetime) -> str:
+    return _(
+        "Новый код или письмо можно отправить через %(span)s.",
+        span=language.duration(until - clock.now()),
+    )

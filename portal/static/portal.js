@@ -1,0 +1,128 @@
+// What HTML cannot do. Without this file every page still works: the popup stands open on its page,
+// waits are told by the server, and buttons say what is wrong.
+(() => {
+  "use strict";
+
+  const channel = "BroadcastChannel" in window ? new BroadcastChannel("portal") : null;
+  const root = () => document.getElementById("confirmation");
+
+  // Other windows of this browser show what changed here at once, and this one what changed there.
+  const tell = () => {
+    const here = root();
+    const changed = document.querySelector("[data-changed]");
+    if (here) channel?.postMessage({ id: here.dataset.confirmation, version: here.dataset.version });
+    if (changed) channel?.postMessage({ id: changed.dataset.changed });
+  };
+  channel?.addEventListener("message", ({ data }) => {
+    const here = root();
+    if (here && data.id === here.dataset.confirmation && data.version !== here.dataset.version) look();
+  });
+
+  const look = () => {
+    const here = root();
+    if (here) htmx.ajax("GET", here.dataset.state, { target: "#confirmation", swap: "outerMorph" });
+  };
+
+  // The popup: modal, closed by Esc and by its own link alike.
+  const showPopup = () => {
+    const popup = document.getElementById("code");
+    if (!popup || popup.matches(":modal")) return;
+    popup.close();
+    popup.showModal();
+    const field = popup.querySelector("#code-input");
+    field.focus();
+    offerCodeFromSms(popup, field);
+  };
+  document.addEventListener("cancel", (event) => {
+    if (event.target.id !== "code") return;
+    event.preventDefault();
+    event.target.querySelector("[data-testid=close]").click();
+  }, true);
+
+  // WebOTP: the phone's browser offers the code of an SMS whose last line names this site.
+  const offerCodeFromSms = (popup, field) => {
+    if (!("OTPCredential" in window)) return;
+    const end = new AbortController();
+    popup.addEventListener("close", () => end.abort(), { once: true });
+    navigator.credentials
+      .get({ otp: { transport: ["sms"] }, signal: end.signal })
+      .then((credential) => {
+        field.value = credential.code;
+        field.form.requestSubmit();
+      })
+      .catch(() => {});
+  };
+
+  // The sixth digit submits, once for each code typed.
+  let submitted = "";
+  document.addEventListener("input", (event) => {
+    if (event.target.id !== "code-input") return;
+    const digits = event.target.value.replace(/[\s-]/g, "");
+    if (/^[0-9]{6}$/.test(digits) && digits !== submitted) {
+      submitted = digits;
+      event.target.form.requestSubmit();
+    } else if (digits.length < 6) {
+      submitted = "";
+    }
+  });
+
+  // Countdowns run by the time since the page was drawn: this computer's clock may be wrong.
+  const drawn = new WeakMap();
+  const clock = (seconds) => {
+    const two = (number) => String(number).padStart(2, "0");
+    const hours = Math.floor(seconds / 3600);
+    const minutes = Math.floor((seconds % 3600) / 60);
+    return (hours ? `${hours}:${two(minutes)}` : `${minutes}`) + `:${two(seconds % 60)}`;
+  };
+  const left = (element, name) => {
+    const end = drawn.get(element) ?? performance.now() + Number(element.dataset[name]) * 1000;
+    drawn.set(element, end);
+    return Math.max(0, Math.ceil((end - performance.now()) / 1000));
+  };
+  const SAID_AT = new Set([300, 60, 30]);
+  const tick = () => {
+    for (const element of document.querySelectorAll("[data-countdown]")) {
+      const seconds = left(element, "countdown");
+      element.textContent = clock(seconds);
+      const said = document.getElementById("code-said");
+      if (said && SAID_AT.has(seconds)) said.textContent = `${said.dataset.said} ${clock(seconds)}`;
+      if (!seconds && !element.dataset.over) {
+        element.dataset.over = "yes";
+        look();
+      }
+    }
+    for (const button of document.querySelectorAll("[data-wait]")) {
+      button.dataset.label ??= button.textContent;
+      const seconds = left(button, "wait");
+      button.disabled = seconds > 0;
+      button.textContent = seconds ? `${button.dataset.waiting} ${clock(seconds)}` : button.dataset.label;
+    }
+  };
+
+  const trouble = (shown) => {
+    const element = document.getElementById("trouble");
+    if (element) element.hidden = !shown;
+    if (shown) submitted = "";
+  };
+
+  const settle = () => {
+    for (const element of document.querySelectorAll("[data-countdown], [data-wait]")) {
+      drawn.delete(element);
+      delete element.dataset.over;
+      delete element.dataset.label;
+    }
+    showPopup();
+    tick();
+    tell();
+    document.querySelector("#code-input[aria-invalid]")?.select();
+  };
+
+  document.addEventListener("htmx:after:swap", settle);
+  document.addEventListener("htmx:after:request", ({ detail }) => {
+    trouble((detail.ctx?.response?.status ?? 0) >= 500);
+  });
+  document.addEventListener("htmx:error", () => trouble(true));
+  window.addEventListener("pageshow", (event) => event.persisted && look());
+  setInterval(tick, 500);
+  settle();
+})();

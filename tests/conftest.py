@@ -1,0 +1,183 @@
+"""What the tests share: a portal of their own, people's browsers, and the post."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from portal import clock, config, confirmation, create_app, organisation, outbox, schema
+from portal.database import db
+from portal.gateways import Outgoing
+from portal.organisation import Details
+from tests.browser import Browser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from flask import Flask
+
+ENVIRONMENT = {
+    "PORTAL_SECRET_KEY": "a secret key of the tests, 32 bytes long at least",
+    "PORTAL_DATA_KEYS": "dGVzdHMgZW5jcnlwdCB3aXRoIHRoaXMgb25lIGtleSE=",
+    "PORTAL_BASE_URL": "http://127.0.0.1:8000",
+    "PORTAL_SECURE_NETWORKS": "10.20.0.0/16",
+    "PORTAL_MAIL_URL": "inbox:",
+    "PORTAL_SMS_URL": "inbox:",
+}
+LOMOVA = Details(
+    name="Общество с ограниченной ответственностью «Северный тракт»",
+    short_name="ООО «Северный тракт»",
+    inn="2901999014",
+    kpp="290101001",
+    ogrn="1022900999109",
+    legal_address="163000, г. Архангельск, ул. Поморская, д. 12",
+    postal_address="",
+    last_name="Ломова",
+    first_name="Ирина",
+    patronymic="Васильевна",
+    position="Главный механик",
+    phone="+79215550147",
+    email="i.lomova@sever-trakt.example",
+)
+ADMINISTRATOR = "a.sokolova@sever-trakt.example"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """The settings of the portal under test; a test changes them before it asks for `app`."""
+    return ENVIRONMENT | {"PORTAL_DATABASE_URL": f"sqlite:///{tmp_path}/portal.db"}
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database without rows, to be copied."""
+    path = tmp_path_factory.mktemp("empty") / "portal.db"
+    app = create_app(config.load(ENVIRONMENT | {"PORTAL_DATABASE_URL": f"sqlite:///{path}"}))
+    with app.app_context():
+        schema.upgrade()
+    db.dispose()  # the write-ahead log is now part of the file
+    return path
+
+
+@pytest.fixture
+def app(environment: dict[str, str], tmp_path: Path, empty_database: Path) -> Iterator[Flask]:
+    (tmp_path / "portal.db").write_bytes(empty_database.read_bytes())
+    app = create_app(config.load(environment))
+    app.testing = True
+    with app.app_context():
+        yield app
+    db.dispose()
+    clock.reset()
+
+
+@pytest.fixture
+def time() -> Iterator[Time]:
+    yield Time()
+    clock.reset()
+
+
+class Time:
+    """The clock, in a test's hands."""
+
+    def passes(self, **span: float) -> None:
+        clock.shift(timedelta(**span))
+
+
+@pytest.fixture
+def browser(app: Flask) -> Browser:
+    """The responsible person's browser, in the secure channel."""
+    return Browser(app.test_client())
+
+
+@pytest.fixture
+def new_browser(app: Flask) -> Callable[..., Browser]:
+    """Another person's browser, or another computer's."""
+    return lambda address="10.20.4.17": Browser(app.test_client(), address)
+
+
+@pytest.fixture
+def post(app: Flask) -> Post:
+    return Post()
+
+
+class Letterbox:
+    """A gateway that keeps what it is given; the far end of the wire in tests of pages."""
+
+    def __init__(self) -> None:
+        self.arrived: list[Outgoing] = []
+
+    def send(self, message: Outgoing) -> str:
+        self.arrived.append(message)
+        return message.id
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Post:
+    """Everything that left, newest last."""
+
+    def __init__(self) -> None:
+        self.email, self.sms = Letterbox(), Letterbox()
+
+    def deliver(self) -> None:
+        outbox.deliver_due("email", self.email)
+        outbox.deliver_due("sms", self.sms)
+
+    def letters(self, recipient: str) -> list[Outgoing]:
+        self.deliver()
+        return [each for each in self.email.arrived if each.recipient == recipient]
+
+    def link(self, recipient: str = LOMOVA.email) -> str:
+        """The path of the link in the newest letter."""
+        found = re.search(r"http://127\.0\.0\.1:8000(/\S+)", self.letters(recipient)[-1].text)
+        assert found
+        return found[1]
+
+    def codes(self, phone: str = LOMOVA.phone) -> list[str]:
+        self.deliver()
+        return [each.text[:6] for each in self.sms.arrived if each.recipient == phone]
+
+    def code(self, phone: str = LOMOVA.phone) -> str:
+        return self.codes(phone)[-1]
+
+
+@pytest.fixture
+def keep(app: Flask) -> Callable[..., None]:
+    """Keep an organisation, with some details changed."""
+
+    def save(id: str = "ORG-004217", networks: str = "", **changed: Any) -> None:
+        with db.writing():
+            organisation.save(id, replace(LOMOVA, **changed), ADMINISTRATOR, networks, "tests")
+            db.commit()
+
+    return save
+
+
+@pytest.fixture
+def ask(app: Flask) -> Callable[..., str | None]:
+    """Request a confirmation; returns its public id, or None where none is needed."""
+
+    def request(id: str = "ORG-004217") -> str | None:
+        with db.writing():
+            found = organisation.find(id)
+            assert found is not None
+            public_id = confirmation.request(found, "tests")
+            db.commit()
+        return public_id
+
+    return request
+
+
+@pytest.fixture
+def asked(keep: Callable[..., None], ask: Callable[..., str | None]) -> str:
+    """An organisation whose responsible person was just asked to confirm."""
+    keep()
+    public_id = ask()
+    assert public_id
+    return public_id

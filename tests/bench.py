@@ -1,0 +1,298 @@
+"""What a journey costs: CPU of the web server and the delivery worker, against bare pages.
+
+A journey is what a person with scripts does: the letter's link, the page, the code, the second
+link, completion; every row, event, letter and SMS is real, over SMTP and HTTP to sinks in this
+process, whose CPU does not count. Both servers run the same way: granian, one worker, two threads.
+"""
+
+from __future__ import annotations
+
+import email
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from base64 import urlsafe_b64encode
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import Queue
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from aiosmtpd.controller import Controller
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+JOURNEYS = 300
+WARM_UP = 40
+AT_ONCE = 6
+ROUNDS = 3
+PORT, BARE_PORT = 8471, 8472
+TICKS = os.sysconf("SC_CLK_TCK")
+
+arrived: dict[str, Queue[str]] = defaultdict(Queue)
+"""What reached each address and number, as text."""
+
+
+class MailSink:
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        letter = email.message_from_bytes(envelope.content)
+        text = next(part for part in letter.walk() if part.get_content_type() == "text/plain")
+        payload = text.get_payload(decode=True)
+        assert isinstance(payload, bytes)
+        arrived[envelope.rcpt_tos[0]].put(payload.decode())
+        return "250 OK"
+
+
+class SmsSink(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:  # noqa: N802
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        arrived[body["to"]].put(body["text"])
+        answer = json.dumps({"id": body["id"]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Client:
+    """A browser's requests on one connection: cookies, forms, htmx."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        self.cookies: dict[str, str] = {}
+        self.path = ""
+        self.text = ""
+
+    def get(self, path: str, *, compressed: bool = False) -> bytes:
+        headers = {"Accept-Encoding": "br, gzip"} if compressed else {}
+        body = self._ask("GET", path, None, headers)
+        return body
+
+    def post(self, path: str, *, scripts: bool = True, **fields: str) -> None:
+        token = re.search(r'name="csrf_token" value="([^"]+)"', self.text)
+        assert token, self.text[:2000]
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if scripts:
+            headers |= {"HX-Request": "true", "HX-Target": "div#confirmation"}
+        self._ask("POST", path, urlencode({"csrf_token": token[1]} | fields), headers)
+
+    def _ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> bytes:
+        if self.cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        self.connection.request(method, path, body, headers)
+        answer = self.connection.getresponse()
+        content = answer.read()
+        for name, value in answer.getheaders():
+            if name.lower() == "set-cookie":
+                cookie, _, rest = value.partition("=")
+                self.cookies[cookie] = rest.partition(";")[0]
+        assert answer.status < 400, (answer.status, path, content[:500])
+        self.path = path
+        location = answer.getheader("Location")
+        if location:
+            return self._ask("GET", location, None, {})
+        self.text = content.decode() if not headers.get("Accept-Encoding") else ""
+        return content
+
+
+def journey(number: int) -> None:
+    person, phone = f"person{number}@bench.example", f"+7921{number:07}"
+    client = Client(PORT)
+    client.get(path_in(arrived[person].get(timeout=60)))
+    here = client.path
+    client.post(f"{here}/phone")
+    client.post(f"{here}/code", code=arrived[phone].get(timeout=60)[:6])
+    assert "подтверждён" in client.text
+    client.post(f"{here}/email")
+    client.get(path_in(arrived[person].get(timeout=60)))
+    client.post(client.path, scripts=False)
+    assert "администратору отправлено письмо" in client.text
+    arrived[f"admin{number}@bench.example"].get(timeout=60)
+
+
+def bare_page(_: int) -> None:
+    client = Client(BARE_PORT)
+    for _time in range(7):
+        client.get("/")
+
+
+def path_in(letter: str) -> str:
+    found = re.search(rf"http://127\.0\.0\.1:{PORT}(/\S+)", letter)
+    assert found
+    return found[1]
+
+
+def cpu_seconds(*roots: int) -> float:
+    """CPU that processes and their descendants used so far, user and system."""
+    parents = {}
+    used = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        pid = int(entry.parent.name)
+        parents[pid] = int(fields[1])
+        used[pid] = sum(int(each) for each in fields[11:15]) / TICKS
+    tree = set(roots)
+    while True:
+        more = {pid for pid, parent in parents.items() if parent in tree} - tree
+        if not more:
+            return sum(used.get(pid, 0) for pid in tree)
+        tree |= more
+
+
+def measure(do: Any, numbers: range, *pids: int, words: str) -> float:
+    """CPU milliseconds for each time that `do` is done."""
+    before = cpu_seconds(*pids)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        done = pool.map(do, numbers)
+        list(tqdm(done, desc=words, total=len(numbers), disable=None, leave=False))
+    return (cpu_seconds(*pids) - before) * 1000 / len(numbers)
+
+
+@contextmanager
+def started(*command: str, environment: dict[str, str]) -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, *command], env=os.environ | environment)
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for(port: int, path: str) -> None:
+    for _ in range(200):
+        try:
+            connection = HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", path)
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise TimeoutError(path)
+
+
+def organisations(file: Path, count: int) -> None:
+    """A CSV of organisations, each with a person of its own."""
+    header = (
+        "id,name,short_name,inn,kpp,ogrn,legal_address,administrator_email,responsible_last_name,"
+        "responsible_first_name,responsible_patronymic,responsible_position,responsible_phone,"
+        "responsible_email"
+    )
+    lines = [
+        f"BENCH-{number},Общество с ограниченной ответственностью «Северный тракт»,"
+        "ООО «Северный тракт»,2901999014,290101001,1022900999109,"
+        '"163000, Архангельская обл., г. Архангельск, ул. Поморская, д. 12",'
+        f"admin{number}@bench.example,Ломова,Ирина,Васильевна,Главный механик,"
+        f"+7921{number:07},person{number}@bench.example"
+        for number in range(count)
+    ]
+    file.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+
+
+def first_load(link: str) -> tuple[float, int]:
+    """Kilobytes on the wire and requests until the page can be used; fonts come later."""
+    client = Client(PORT)
+    client.get(link)
+    size = len(client.get(client.path, compressed=True))
+    page = Client(PORT)
+    page.cookies = client.cookies
+    page.get(client.path)
+    needed = re.findall(r'<(?:link rel="stylesheet" href|script src)="([^"]+)"', page.text)
+    size += sum(len(client.get(each, compressed=True)) for each in needed)
+    return size / 1000, 1 + len(needed)
+
+
+def main() -> None:
+    place = Path(tempfile.mkdtemp())
+    mail = Controller(MailSink(), hostname="127.0.0.1", port=8473)
+    mail.start()
+    sms = ThreadingHTTPServer(("127.0.0.1", 8474), SmsSink)
+    threading.Thread(target=sms.serve_forever, daemon=True).start()
+    key = urlsafe_b64encode(os.urandom(32)).decode()
+    environment = {
+        "PORTAL_SECRET_KEY": key,
+        "PORTAL_DATA_KEYS": key,
+        "PORTAL_BASE_URL": f"http://127.0.0.1:{PORT}",
+        "PORTAL_SECURE_NETWORKS": "127.0.0.0/8",
+        "PORTAL_MAIL_URL": "smtp://127.0.0.1:8473",
+        "PORTAL_SMS_URL": "http://127.0.0.1:8474/",
+        "PORTAL_DATABASE_URL": f"sqlite:///{place}/portal.db",
+    }
+    count = WARM_UP + ROUNDS * JOURNEYS + 1
+    organisations(place / "bench.csv", count)
+    for command in (
+        ["database", "upgrade"],
+        ["organisations", "import", str(place / "bench.csv")],
+        ["confirmations", "request", "--all-unconfirmed"],
+    ):
+        subprocess.run(
+            [sys.executable, "-m", "portal", *command],
+            env=os.environ | environment,
+            check=True,
+            capture_output=True,
+        )
+    serve = ["-m", "portal", "serve", "--port", str(PORT)]
+    bare = ["-m", "granian", "tests.bare:create_app", "--factory", "--interface", "wsgi"]
+    bare += ["--port", str(BARE_PORT), "--blocking-threads", "2", "--http", "1", "--no-ws"]
+    bare += ["--log-level", "warning"]
+    try:
+        with (
+            started(*serve, environment=environment) as web,
+            started("-m", "portal", "deliver", environment=environment) as delivery,
+            started(*bare, environment={}) as bare_web,
+        ):
+            wait_for(PORT, "/health/ready")
+            wait_for(BARE_PORT, "/")
+            while len(arrived) < count:  # the letters of the request are not part of a journey
+                time.sleep(0.2)
+            _report(web, delivery, bare_web, count)
+    finally:
+        mail.stop()
+        sms.shutdown()
+        shutil.rmtree(place)
+
+
+def _report(web: int, delivery: int, bare_web: int, count: int) -> None:
+    size, requests = first_load(path_in(arrived[f"person{count - 1}@bench.example"].get()))
+    measure(journey, range(WARM_UP), web, delivery, words="warming up")
+    measure(bare_page, range(WARM_UP), bare_web, words="warming up")
+    ratios = []
+    print(f"{'CPU in ms':<12}{'journey':>10}{'of it web':>12}{'delivery':>10}{'7 bare pages':>14}{'ratio':>8}")
+    for turn in range(ROUNDS):
+        begin = WARM_UP + turn * JOURNEYS
+        web_before, delivery_before = cpu_seconds(web), cpu_seconds(delivery)
+        whole = measure(journey, range(begin, begin + JOURNEYS), web, delivery, words="journeys")
+        of_web = (cpu_seconds(web) - web_before) * 1000 / JOURNEYS
+        of_delivery = (cpu_seconds(delivery) - delivery_before) * 1000 / JOURNEYS
+        bare = measure(bare_page, range(JOURNEYS), bare_web, words="bare pages")
+        ratios.append(whole / bare)
+        print(
+            f"{f'round {turn + 1}':<12}{whole:>10.2f}{of_web:>12.2f}{of_delivery:>10.2f}"
+            f"{bare:>14.2f}{ratios[-1]:>8.2f}"
+        )
+    print(f"journey / seven bare pages: {sorted(ratios)[len(ratios) // 2]:.2f}")
+    print(f"first load: {size:.1f} kB in {requests} requests")
+
+
+if __name__ == "__main__":
+    main()

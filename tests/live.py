@@ -1,0 +1,77 @@
+"""A portal that a real browser can open: the application on a port, and the post beside it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.conftest import Post
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flask import Flask
+    from playwright.sync_api import Browser as Chromium
+    from playwright.sync_api import Playwright
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+# Chromium would else ask its maker's hosts for things, which a closed network refuses one by one.
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+class Silent(WSGIRequestHandler):
+    """Addresses hold tokens, and tokens are in no log."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(app: Flask, port: int = 0) -> Iterator[str]:
+    """The application on a port of this computer; yields its address."""
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Silent)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def delivering(app: Flask, post: Post) -> Iterator[None]:
+    """The delivery worker, in a thread."""
+    stop = threading.Event()
+
+    def work() -> None:
+        with app.app_context():
+            while not stop.wait(0.1):
+                post.deliver()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def launch(playwright: Playwright) -> Chromium:
+    """The Chromium of this computer, without a window."""
+    path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    assert path, "no Chromium found: `make chromium` installs one"
+    return playwright.chromium.launch(executable_path=path, args=list(QUIET))

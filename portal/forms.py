@@ -1,10 +1,10 @@
 """Forms: what was typed and whether it can be read; what it means is for the nouns to say."""
 
-from flask_babel import gettext as _
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, StringField, TextAreaField
 
 from portal.checks import BadValueError
+from portal.language import gettext as _
 from portal.organisation import FIELD_CHECKS, Details
 
 LONGEST_COMMENT = 2000

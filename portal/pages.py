@@ -9,19 +9,20 @@ from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, Response, current_app, g, make_response, render_template, request
-from flask_babel import gettext as _
 from flask_compress import Compress
 from htmx_flask import Htmx
 from htmx_flask.requests import HtmxAwareRequest, HtmxHeaders
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
-from portal import clock, config, networks
+from portal import checks, clock, config, language, networks
 from portal.database import db
+from portal.language import gettext as _
 from portal.networks import Address
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 MOST_FIELDS = 100
+LANGUAGE_COOKIE = "language"
 YEAR_SECONDS = 365 * 24 * 3600
 
 POLICY = "; ".join(
@@ -125,6 +126,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_begin)
     app.teardown_request(_end)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters["phone"] = checks.display_phone
     app.jinja_env.globals.update(
         absolute_url=absolute_url,
         static_url=static_url,
@@ -141,6 +143,7 @@ def _begin() -> None:
     writes = request.method not in SAFE_METHODS
     db.begin(writes=writes)
     g.address = client_address()
+    language.choose(request.cookies.get(LANGUAGE_COOKIE))
     if writes:
         fields = sum(1 for _field in request.form.items(multi=True))
         if fields > MOST_FIELDS:

@@ -38,7 +38,7 @@ def report(
     confirmation.must_be_open()
     labels = ORGANISATION_FIELDS | PERSON_FIELDS
     corrections = [
-        Correction(name, str(labels[name]), getattr(confirmation.details, name), proposed[name])
+        Correction(name, labels[name], getattr(confirmation.details, name), proposed[name])
         for name in labels
         if name in proposed
     ]

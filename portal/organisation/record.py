@@ -3,9 +3,8 @@
 import json
 from dataclasses import asdict, dataclass
 
-from flask_babel import lazy_gettext as _
-
 from portal import checks, keys
+from portal.language import mark as _
 
 ORGANISATION_FIELDS = {
     "name": _("Наименование"),

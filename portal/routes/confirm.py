@@ -9,7 +9,6 @@ from datetime import datetime
 
 from flask import Blueprint, Response, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext as _
 
 from portal import clock, confirmation, language, networks, organisation, proofs
 from portal.confirmation import Answer, Confirmation, Judgement, NotOpenError, Standing, Wait
@@ -17,6 +16,7 @@ from portal.confirmation.confirmation import LINK
 from portal.confirmation.email_link import LINK as EMAIL_LINK
 from portal.database import db
 from portal.forms import ActionForm, CodeForm, ReportForm
+from portal.language import gettext as _
 from portal.pages import htmx, respond, retry_after, sorry
 
 bp = Blueprint("confirm", __name__)
@@ -340,7 +340,7 @@ def _changes(found: Confirmation) -> list[tuple[str, str, str]]:
         return []
     labels = organisation.ORGANISATION_FIELDS | organisation.PERSON_FIELDS
     return [
-        (str(labels[name]), getattr(found.details, name), getattr(now.details, name))
+        (_(labels[name]), getattr(found.details, name), getattr(now.details, name))
         for name in organisation.differences(found.details, now.details)
     ]
 

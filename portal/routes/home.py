@@ -6,7 +6,7 @@ from flask import Blueprint, abort, redirect, request
 from flask.typing import ResponseReturnValue
 
 from portal import config, language
-from portal.pages import respond
+from portal.pages import LANGUAGE_COOKIE, YEAR_SECONDS, respond
 
 bp = Blueprint("home", __name__)
 
@@ -29,9 +29,9 @@ def choose_language(code: str) -> ResponseReturnValue:
     path = back.path if back.netloc == request.host and back.path.startswith("/") else "/"
     response = redirect("/" + path.lstrip("/\\"), 303)
     response.set_cookie(
-        language.COOKIE,
+        LANGUAGE_COOKIE,
         code,
-        max_age=language.LONGEST,
+        max_age=YEAR_SECONDS,
         secure=config.settings.is_https,
         httponly=True,
         samesite="Lax",

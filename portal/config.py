@@ -7,6 +7,8 @@ bad stops the start with one sentence that names it.
 import base64
 import binascii
 import ipaddress
+import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -17,6 +19,7 @@ import phonenumbers
 
 PREFIX = "PORTAL_"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+MAPPED_BITS = 96  # how much of an IPv6 address says that an IPv4 address follows
 
 # Names that other parts of the product will read. A value is accepted, so that one file of
 # settings serves every version, but nothing here acts on it yet.
@@ -28,8 +31,10 @@ RESERVED = {
     "WEBHOOK_SECRET",
 }
 
+LONGEST_HOST = 76  # templates/sms/code.txt ends with it, and fits two parts: 134 characters
 MAIL_SCHEMES = {"smtp", "smtps", "smtp+starttls", "inbox"}
 SMS_SCHEMES = {"http", "https", "inbox"}
+SENDER = re.compile(r"[^@\s<>,;:\"]+@[^@\s<>,;:\"]+")
 
 
 class BadSettingError(Exception):
@@ -71,30 +76,48 @@ def _networks(value: str) -> tuple[Network, ...]:
     networks = []
     for part in _parts(value):
         try:
-            networks.append(ipaddress.ip_network(part))
+            networks.append(network(part))
         except ValueError:
             raise ValueError(f"has {part!r}, which is not a network such as 10.20.0.0/16") from None
     return tuple(networks)
+
+
+def network(text: str) -> Network:
+    """A network; IPv4 written inside IPv6 is the IPv4 network it is. Raises ValueError."""
+    found = ipaddress.ip_network(text)
+    inside = getattr(found.network_address, "ipv4_mapped", None)
+    if inside is None or found.prefixlen < MAPPED_BITS:
+        return found
+    return ipaddress.IPv4Network((inside, found.prefixlen - MAPPED_BITS))
 
 
 def _secure_networks(value: str) -> tuple[Network, ...]:
     networks = _networks(value)
     if not networks:
         raise ValueError("is empty: nobody could open the portal")
-    if any(network.prefixlen == 0 for network in networks):
+    if any(each.prefixlen == 0 for each in networks):
         raise ValueError("has a network of all addresses: everybody could open the portal")
     return networks
 
 
 def _url(value: str, schemes: set[str]) -> SplitResult:
-    url = urlsplit(value)
+    try:
+        url = urlsplit(value)
+    except ValueError:  # its own text would quote what may be a password
+        raise ValueError("is no URL; a password's signs such as @ # / [ are written %40") from None
     if url.scheme not in schemes:
         raise ValueError(f"must begin with one of: {', '.join(sorted(schemes))}")
-    if url.scheme != "inbox" and not url.hostname:
+    if url.scheme == "inbox":
+        if value.lower() != "inbox:":
+            raise ValueError("must be inbox: with nothing behind it")
+        return url
+    if not url.hostname or any(sign.isspace() for sign in value):
         raise ValueError("names no host")
+    if url.fragment:
+        raise ValueError("has a #; in a password it is written %23")
     try:
         url.port  # noqa: B018 - reading it checks it
-    except ValueError:  # its own text would quote what may be a password
+    except ValueError:  # as above
         raise ValueError("has a port that is no number") from None
     return url
 
@@ -102,6 +125,8 @@ def _url(value: str, schemes: set[str]) -> SplitResult:
 def _database_url(value: str) -> str:
     if urlsplit(value).scheme != "sqlite" or not value.startswith("sqlite:///"):
         raise ValueError("must look like sqlite:///instance/portal.db")
+    if not urlsplit(value).path.strip("/") or value.endswith("/:memory:"):
+        raise ValueError("names no file")
     return value
 
 
@@ -109,21 +134,30 @@ def _base_url(value: str) -> str:
     url = _url(value, {"http", "https"})
     if url.scheme == "http" and not is_loopback(url.hostname):
         raise ValueError("must begin with https:// (plain http only on this computer itself)")
-    if url.path not in {"", "/"} or url.query or url.fragment or url.username:
+    if value.lower().rstrip("/") != f"{url.scheme}://{url.netloc}".lower() or "@" in url.netloc:
         raise ValueError("must be a scheme and a host, with nothing behind them")
-    return value.rstrip("/")
+    host = url.hostname or ""
+    if not host.isascii():
+        raise ValueError("has a host that is not ASCII; write it as xn--…")
+    if len(host) > LONGEST_HOST:
+        raise ValueError(
+            f"has a host of more than {LONGEST_HOST} characters: no SMS with a code could hold it"
+        )
+    return f"{url.scheme}://{url.netloc}"
 
 
 def _mail_url(value: str) -> str:
-    _url(value, MAIL_SCHEMES)
-    return value
+    url = _url(value, MAIL_SCHEMES)
+    if url.path not in {"", "/"} or url.query:
+        raise ValueError("has something behind the host; in a password / is written %2F, ? %3F")
+    return url.geturl() if url.scheme != "inbox" else "inbox:"
 
 
 def _sms_url(value: str) -> str:
     url = _url(value, SMS_SCHEMES)
     if url.scheme == "http" and not is_loopback(url.hostname):
         raise ValueError("must begin with https:// (plain http only on this computer itself)")
-    return value
+    return url.geturl() if url.scheme != "inbox" else "inbox:"
 
 
 def _regions(value: str) -> tuple[str, ...]:
@@ -137,13 +171,13 @@ def _regions(value: str) -> tuple[str, ...]:
 
 
 def _sender(value: str) -> str:
-    if value.count("@") != 1 or any(sign.isspace() or not sign.isprintable() for sign in value):
+    if not SENDER.fullmatch(value) or not value.isprintable():
         raise ValueError("must be one address such as po-reply@taho-kart.ru")
     return value
 
 
 def _count(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 10_000):
+    if not (value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= 10_000):
         raise ValueError("must be a whole number from 1 to 10000")
     return int(value)
 
@@ -166,7 +200,7 @@ def _setting(read: Callable[[str], Any], default: str | None = None) -> Any:
     return field(metadata={"read": read, "default": default})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # secrets stay out of tracebacks
 class Settings:
     """What an operator decides. The field `mail_url` is the variable `PORTAL_MAIL_URL`."""
 
@@ -257,6 +291,8 @@ def _read(name: str, metadata: Mapping[str, Any], environment: Mapping[str, str]
     value = environment.get(variable, metadata["default"])
     if value is None:
         raise BadSettingError(f"{variable} is missing.")
+    if any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in value.strip()):
+        raise BadSettingError(f"{variable} has a sign in it that is no text.")
     try:
         return metadata["read"](value.strip())
     except ValueError as error:

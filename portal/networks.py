@@ -67,7 +67,7 @@ def parse(text: str) -> Address | None:
 @lru_cache(maxsize=4096)
 def parse_networks(text: str) -> tuple[Network, ...]:
     """Networks separated by spaces; raises ValueError for what is none, or is everything."""
-    networks = tuple(ipaddress.ip_network(part) for part in text.split())
+    networks = tuple(config.network(part) for part in text.split())
     for network in networks:
         if network.prefixlen == 0:
             raise ValueError(f"{network} is every address")

@@ -9,7 +9,7 @@ a new one in front. No key is used as it is: every purpose gets one of its own, 
 import hashlib
 import hmac
 import os
-from functools import cache
+from functools import cache, lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -42,8 +42,8 @@ def decrypt(stored: bytes, place: str) -> str:
             try:
                 hidden = stored[KEY_ID_BYTES + NONCE_BYTES :]
                 return cipher.decrypt(nonce, hidden, place.encode()).decode()
-            except InvalidTag:
-                break
+            except (InvalidTag, ValueError):  # the latter where bytes are missing
+                continue
     raise UnreadableError(f"{place}: no key in PORTAL_DATA_KEYS decrypts it")
 
 
@@ -71,7 +71,7 @@ def seals(value: str, purpose: str) -> tuple[bytes, ...]:
     )
 
 
-@cache
+@lru_cache(maxsize=256)  # bounded, for a code's purpose names its request
 def derive(key: bytes, purpose: str) -> bytes:
     """A 32-byte key for one purpose, from a longer-lived one."""
     return hmac.digest(key, f"portal {purpose}".encode(), "sha256")

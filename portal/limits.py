@@ -20,7 +20,7 @@ uses = Table(
 
 _RECENT = (
     select(uses.c.at)
-    .where(uses.c.key == bindparam("key"), uses.c.at > bindparam("since"))
+    .where(uses.c.key.in_(bindparam("keys", expanding=True)), uses.c.at > bindparam("since"))
     .order_by(uses.c.at.desc())
 )
 _ADD = insert(uses)
@@ -37,7 +37,7 @@ def free_at(name: str, limits: Sequence[Limit]) -> datetime | None:
     """When the next use of `name` is allowed, or None if it is now."""
     now = clock.now()
     longest = max(limit.span for limit in limits)
-    moments = [row.at for row in db.all(_RECENT, key=_key(name), since=now - longest)]
+    moments = [row.at for row in db.all(_RECENT, keys=_keys(name), since=now - longest)]
     return earliest(moments, limits, now)
 
 
@@ -54,9 +54,10 @@ def earliest(
 def use(*names: str) -> None:
     """Note one use of each name, in the running transaction."""
     now = clock.now()
-    db.execute(_ADD, [{"key": _key(name), "at": now} for name in names])
+    db.execute(_ADD, [{"key": _keys(name)[0], "at": now} for name in names])
 
 
-def _key(name: str) -> bytes:
-    # A name may hold a phone number, which stands readable nowhere in the database.
-    return keys.fingerprints(name, "limit")[0]
+def _keys(name: str) -> tuple[bytes, ...]:
+    # A name may hold a phone number, which stands readable nowhere in the database. An older data
+    # key's fingerprint still counts, so that rotating the key frees nobody from a limit.
+    return keys.fingerprints(name, "limit")

@@ -32,7 +32,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql import Executable
 from sqlalchemy.types import TypeDecorator
 
-from portal import keys
+from portal import config, keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,11 @@ class Database:
         """Work on the database at `url`; nothing is opened yet."""
         self.dispose()
         path = make_url(url).database or ""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"PORTAL_DATABASE_URL names a folder that cannot be made: {error.strerror}."
+            raise config.BadSettingError(reason) from None
         self.url = url
         self._engines = self._reader, self._writer = _reader(url), _writer(url)
 
@@ -107,7 +111,7 @@ class Database:
         try:
             yield
         finally:
-            self.close()
+            self.begin(writes=False)  # who comes next takes no lock without saying so
 
     @contextmanager
     def reading(self) -> "Iterator[None]":

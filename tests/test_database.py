@@ -1,0 +1,145 @@
+"""The database: who reads cannot write, and of parallel writers none loses anything."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from portal.database import Moment, db
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+THREADS, TIMES = 8, 40
+
+
+@pytest.fixture
+def counter(app: Flask) -> None:
+    with db.writing():
+        db.execute(text("CREATE TABLE counter (id INTEGER PRIMARY KEY, value INTEGER)"))
+        db.execute(text("INSERT INTO counter VALUES (1, 0)"))
+        db.commit()
+
+
+def value() -> int:
+    with db.reading():
+        return int(db.scalar(text("SELECT value FROM counter")))
+
+
+def add(more: int = 1) -> None:
+    """Read, then write what was read and more: safe only under the write lock."""
+    before = db.scalar(text("SELECT value FROM counter"))
+    db.execute(text("UPDATE counter SET value = :value"), {"value": before + more})
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE counter SET value = 7",
+        "INSERT INTO counter VALUES (2, 7)",
+        "DELETE FROM counter",
+        "DROP TABLE counter",
+        "CREATE TABLE another (id INTEGER)",
+    ],
+)
+def test_a_reading_connection_cannot_write(counter: None, statement: str) -> None:
+    with db.reading(), pytest.raises(OperationalError, match="readonly"):
+        db.execute(text(statement))
+    assert value() == 0
+
+
+def test_who_says_nothing_only_reads(counter: None) -> None:
+    with db.writing():
+        add()
+        db.commit()
+    with pytest.raises(OperationalError, match="readonly"):
+        add()
+    db.close()
+    assert value() == 1
+
+
+def test_parallel_increments_are_all_kept(counter: None) -> None:
+    start = threading.Barrier(THREADS)
+    trouble: list[BaseException] = []
+
+    def work() -> None:
+        start.wait()
+        try:
+            for _ in range(TIMES):
+                with db.writing():
+                    add()
+                    db.commit()
+        except BaseException as error:
+            trouble.append(error)
+            raise
+
+    threads = [threading.Thread(target=work) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not trouble
+    assert value() == THREADS * TIMES
+
+
+def test_what_was_not_committed_is_undone(counter: None) -> None:
+    with db.writing():
+        add()
+    assert value() == 0
+
+
+def test_an_error_undoes_what_was_done(counter: None) -> None:
+    def fail() -> None:
+        with db.writing():
+            add()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert value() == 0
+    with db.writing():  # and the lock was let go
+        add()
+        db.commit()
+    assert value() == 1
+
+
+def test_who_reads_sees_nothing_of_an_unfinished_change(counter: None) -> None:
+    seen: list[int] = []
+    with db.writing():
+        add()
+        reader = threading.Thread(target=lambda: seen.append(value()))
+        reader.start()
+        reader.join()
+        db.commit()
+    assert seen == [0]
+    assert value() == 1
+
+
+def test_a_row_of_nobody_is_refused(app: Flask) -> None:
+    with db.writing(), pytest.raises(IntegrityError):
+        db.execute(
+            text(
+                "INSERT INTO records (organisation_id, person, details, phone_fingerprint,"
+                " email_fingerprint, made_at, made_by)"
+                " VALUES ('nobody', '', '', '', '', '2026-01-01', '')"
+            )
+        )
+
+
+def test_the_database_keeps_a_log_that_survives_a_crash(app: Flask) -> None:
+    with db.writing():
+        assert db.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert db.scalar(text("PRAGMA synchronous")) == 2
+
+
+def test_a_moment_is_the_same_from_any_zone() -> None:
+    moscow = datetime(2026, 11, 21, 15, tzinfo=timezone(timedelta(hours=3)))
+    stored = Moment().process_bind_param(moscow, None)
+    assert stored == datetime(2026, 11, 21, 12)  # noqa: DTZ001 - what is stored has no zone
+    assert Moment().process_result_value(stored, None) == moscow.astimezone(UTC)
+    assert Moment().process_bind_param(None, None) is None

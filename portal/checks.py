@@ -10,17 +10,17 @@ from collections.abc import Callable
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
-from flask_babel import gettext as _
 from phonenumbers import PhoneNumberType
 from stdnum.ru import inn as stdnum_inn
-from stdnum.ru import ogrn as stdnum_ogrn
 
 from portal import config
+from portal.language import gettext as _
 
 KPP = re.compile(r"[0-9]{4}[0-9A-Z]{2}[0-9]{3}")
 ORGANISATION_ID = re.compile(r"[A-Za-zА-Яа-яЁё0-9-]{1,40}")
-FORMULA_SIGNS = ("=", "+", "-", "@")
-LONGEST_PHONE = 40
+FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+BLANKS = re.compile(r"[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
+PHONE = re.compile(r"[0-9+(). \u00a0\u2009\u202f\-‐‑‒–—]{1,40}")
 LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3
 
 
@@ -49,12 +49,11 @@ def text(longest: int, *, required: bool = True) -> Callable[[str], str]:
 
 def one_line(value: str) -> str:
     """Text with its ends trimmed and runs of blanks made one; refuses what is no text."""
-    value = unicodedata.normalize("NFC", value).strip()
-    if any(
-        unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} or sign == "\ufffd" for sign in value
-    ):
+    value = BLANKS.sub(" ", unicodedata.normalize("NFC", value)).strip(" \t")
+    # What cannot be seen can mislead: marks of direction and of no width are refused as well.
+    if not value.isprintable() or "\ufffd" in value:
         raise BadValueError(_("Уберите переносы строк и непечатаемые знаки."))
-    return re.sub(r"[ \u00a0\u202f]+", " ", value)
+    return value
 
 
 def organisation_id(value: str) -> str:
@@ -70,7 +69,7 @@ def inn(value: str) -> str:
     value = _digits(value)
     if len(value) not in {10, 12}:
         raise BadValueError(_("ИНН состоит из 10 или 12 цифр."))
-    if not stdnum_inn.is_valid(value):
+    if not stdnum_inn.is_valid(value) or not value.strip("0"):
         raise BadValueError(_("Контрольные цифры ИНН не сходятся. Проверьте, нет ли опечатки."))
     return value
 
@@ -80,7 +79,9 @@ def ogrn(value: str) -> str:
     value = _digits(value)
     if len(value) not in {13, 15}:
         raise BadValueError(_("ОГРН состоит из 13 цифр, ОГРНИП — из 15."))
-    if not stdnum_ogrn.is_valid(value):
+    # python-stdnum refuses the ОГРНИП whose remainder is 10, 11 or 12: its last digit counts.
+    divisor, first = (11, "123456789") if len(value) == 13 else (13, "34")
+    if int(value[:-1]) % divisor % 10 != int(value[-1]) or value[0] not in first:
         raise BadValueError(_("Контрольная цифра ОГРН не сходится. Проверьте, нет ли опечатки."))
     return value
 
@@ -102,10 +103,11 @@ def phone(value: str) -> str:
     """
     regions = config.settings.phone_regions
     try:
-        number = phonenumbers.parse(value[:LONGEST_PHONE], regions[0])
+        # Asked first, for phonenumbers also reads letters, full-width digits and extensions.
+        number = PHONE.fullmatch(value.strip()) and phonenumbers.parse(value.strip(), regions[0])
     except phonenumbers.NumberParseException:
-        raise BadValueError(_("Введите номер полностью, например +7 921 555-01-47.")) from None
-    if not value.isprintable() or number.extension:
+        number = None
+    if not number:
         raise BadValueError(_("Введите номер полностью, например +7 921 555-01-47."))
     region = phonenumbers.region_code_for_number(number)
     if not phonenumbers.is_valid_number(number) or region not in regions:
@@ -123,10 +125,15 @@ def email(value: str) -> str:
     value = value.strip()
     try:
         checked = validate_email(
-            value[: LONGEST_EMAIL + 1], check_deliverability=False, allow_smtputf8=False
+            value[: LONGEST_EMAIL + 1],
+            check_deliverability=False,
+            allow_smtputf8=False,
+            strict=True,  # 64 characters before the @, RFC 5321, 4.5.3.1.1
         )
     except EmailNotValidError:
         raise BadValueError(_("Введите адрес полностью, например i.lomova@example.ru.")) from None
+    if value.startswith(FORMULA_SIGNS):
+        raise BadValueError(_("Значение не может начинаться со знака «%(sign)s».", sign=value[0]))
     return checked.normalized
 
 

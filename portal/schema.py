@@ -34,5 +34,5 @@ def _newest() -> str | None:
 
 def _settings() -> Config:
     settings = Config()
-    settings.set_main_option("script_location", str(HERE))
+    settings.set_main_option("script_location", str(HERE).replace("%", "%%"))
     return settings

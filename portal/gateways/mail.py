@@ -6,9 +6,11 @@ that keeps automatic answers away.
 """
 
 import contextlib
+import re
 import smtplib
 import ssl
 import time
+from email.charset import BASE64, Charset
 from urllib.parse import unquote, urlsplit
 
 import flask_mail
@@ -20,7 +22,12 @@ from portal.gateways.outgoing import Outgoing, Reason, Trouble
 TIMEOUT_SECONDS = 10
 IDLE_SECONDS = 5  # a connection unused for longer is asked whether it still lives
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # in a header they begin another one
 HEADERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
+
+# Any mail server takes base64; and a long comment in it has no line longer than RFC 5322 allows.
+PLAIN = Charset("utf-8")
+PLAIN.body_encoding = BASE64
 
 
 class Connection(flask_mail.Connection):
@@ -35,10 +42,14 @@ class Connection(flask_mail.Connection):
             )
         else:
             host = smtplib.SMTP(mail.server, mail.port, ours, timeout=TIMEOUT_SECONDS)
-        if mail.use_tls:
-            host.starttls(context=_checked())
-        if mail.username:
-            host.login(mail.username, mail.password or "")
+        try:
+            if mail.use_tls:
+                host.starttls(context=_checked())
+            if mail.username:
+                host.login(mail.username, mail.password or "")
+        except BaseException:
+            host.close()
+            raise
         return host
 
 
@@ -98,14 +109,16 @@ class Smtp:
             self.close()
 
     def _letter(self, message: Outgoing) -> flask_mail.Message:
+        if CONTROLS.search(message.subject + message.recipient):
+            raise flask_mail.BadHeaderError
         letter = flask_mail.Message(
             subject=message.subject,
             recipients=[message.recipient],
             body=message.text,
             html=message.html,
             date=message.posted_at.timestamp(),
+            charset=PLAIN,  # type: ignore[arg-type] # email.mime takes either
             extra_headers=HEADERS,
-            mail_options=["BODY=8BITMIME"],
         )
         # The same letter tried again keeps its id, so that a mail program shows it once.
         letter.msgId = f"<{message.id}@{config.settings.host}>"
@@ -119,16 +132,16 @@ def _checked() -> ssl.SSLContext:
 def _trouble(error: Exception) -> Trouble:
     match error:
         case smtplib.SMTPRecipientsRefused():
-            code = max(int(refusal[0]) for refusal in error.recipients.values())
-            return _by_code(code)
-        case smtplib.SMTPSenderRefused() | smtplib.SMTPAuthenticationError():
-            return Trouble(Reason.MISCONFIGURED)
-        case smtplib.SMTPNotSupportedError() | ssl.SSLError():
-            return Trouble(Reason.MISCONFIGURED)
+            return _by_code(max(int(refusal[0]) for refusal in error.recipients.values()))
+        case smtplib.SMTPDataError():
+            return _by_code(error.smtp_code)
         case smtplib.SMTPConnectError():
             return Trouble(Reason.UNREACHABLE)
         case smtplib.SMTPResponseException():
-            return _by_code(error.smtp_code)
+            # A greeting, a password or a sender is ours: no letter is refused for good by it.
+            return Trouble(Reason.MISCONFIGURED if error.smtp_code >= 500 else Reason.BUSY)
+        case smtplib.SMTPNotSupportedError() | ssl.SSLError():
+            return Trouble(Reason.MISCONFIGURED)
         case smtplib.SMTPException() | OSError():
             return Trouble(Reason.UNREACHABLE)
         case _:

@@ -1,0 +1,442 @@
+"""Letters, as they come out at the far end of a real SMTP connection."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import portal
+from portal import config, gateways, outbox
+from portal.database import db
+from portal.gateways import Outgoing, Reason, Trouble, mail
+from portal.gateways.mail import Smtp
+from tests import servers
+from tests.conftest import LOMOVA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flask import Flask
+
+    from tests.servers import Authority, Letter, MailServer
+
+pytest_plugins = ["tests.wires"]
+pytestmark = pytest.mark.usefixtures("app")
+
+LETTERS = sorted(
+    path.stem
+    for path in (Path(portal.__file__).parent / "templates/letters").glob("*.txt")
+    if not path.stem.startswith("_")
+)
+HOSTILE = "<script>alert(1)</script>\"'><img src=//evil.example/x> {{ 7*7 }} %s & ООО «Тракт»"
+NOON = "2026-11-21T09:00:00+00:00"
+OUTGOING = Outgoing(
+    id="AbCdEfGhIjKlMnOpQrStUv",
+    recipient=LOMOVA.email,
+    subject="Подтверждение данных",
+    text="Здравствуйте, Ирина Васильевна!\n",
+    html="<p>Здравствуйте, <b>Ирина Васильевна</b>!</p>",
+    posted_at=datetime(2026, 11, 21, 11, 2, tzinfo=UTC),
+)
+
+
+@pytest.fixture
+def smtp(mail_server: MailServer) -> Iterator[Smtp]:
+    gateway = Smtp(mail_server.url())
+    yield gateway
+    gateway.close()
+
+
+def refused(gateway: Smtp, letter: Outgoing = OUTGOING) -> tuple[Reason, bool]:
+    """Why a letter does not leave, and whether it never will."""
+    with pytest.raises(Trouble) as caught:
+        gateway.send(letter)
+    return caught.value.reason, caught.value.permanent
+
+
+# What a letter is
+
+
+def test_a_letter_has_text_and_html(smtp: Smtp, mail_server: MailServer) -> None:
+    smtp.send(OUTGOING)
+    [letter] = mail_server.letters
+    assert letter.text == OUTGOING.text
+    assert letter.html.strip() == OUTGOING.html
+    assert letter.sender == "po-reply@taho-kart.ru"
+    assert letter.recipients == [LOMOVA.email]
+
+
+def test_a_letter_says_who_wrote_it_and_that_a_machine_did(
+    smtp: Smtp, mail_server: MailServer
+) -> None:
+    smtp.send(OUTGOING)
+    headers = mail_server.letters[0].headers
+    assert headers["From"] == "po-reply@taho-kart.ru"
+    assert headers["To"] == LOMOVA.email
+    assert headers["Subject"] == "Подтверждение данных"
+    assert headers["Auto-Submitted"] == "auto-generated"
+    assert headers["Date"].datetime == OUTGOING.posted_at
+    assert headers["Message-ID"] == f"<{OUTGOING.id}@127.0.0.1>"
+
+
+def test_any_mail_server_can_carry_a_letter(smtp: Smtp, mail_server: MailServer) -> None:
+    long = replace(OUTGOING, text="Ж" * 5000, html=f"<p>{'Ж' * 5000}</p>")
+    smtp.send(long)
+    [letter] = mail_server.letters
+    assert letter.raw.isascii()
+    assert max(map(len, letter.raw.split(b"\r\n"))) < 998
+    assert letter.text.strip() == long.text
+    assert letter.html.strip() == long.html
+
+
+def test_a_line_that_is_only_a_dot_ends_no_letter(smtp: Smtp, mail_server: MailServer) -> None:
+    words = "Начало\n.\n..\nFrom here\nКонец\n"
+    smtp.send(replace(OUTGOING, text=words))
+    assert mail_server.letters[0].text == words
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\0"])
+@pytest.mark.parametrize("place", ["subject", "recipient"])
+def test_no_header_can_be_forged(
+    smtp: Smtp, mail_server: MailServer, sign: str, place: str
+) -> None:
+    forged = f"{getattr(OUTGOING, place)}{sign}Bcc: thief@evil.example"
+    hostile = replace(OUTGOING, **{place: forged})  # type: ignore[arg-type]
+    assert refused(smtp, hostile) == (Reason.REFUSED, True)
+    assert not mail_server.letters
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Ломова, Ирина <i@evil.example>",
+        "=?utf-8?b?QmNjOiB4QGV2aWwuZXhhbXBsZQ==?=",
+        "Очень длинное имя " * 60,
+        "О\xa0данных «Тракта»",
+        "Bcc: thief@evil.example",
+    ],
+)
+def test_a_strange_subject_stays_a_subject(
+    smtp: Smtp, mail_server: MailServer, subject: str
+) -> None:
+    smtp.send(replace(OUTGOING, subject=subject))
+    [letter] = mail_server.letters
+    assert letter.recipients == [LOMOVA.email]
+    assert letter.headers["Bcc"] is None
+    assert letter.headers["To"] == LOMOVA.email
+    assert max(map(len, letter.raw.split(b"\r\n"))) < 998
+
+
+def test_an_address_with_strange_signs_reaches_itself(smtp: Smtp, mail_server: MailServer) -> None:
+    for address in ("o'hara+x={y}!#$%&*/?^_`|~@sever.example", "ivan@xn--80a1acny.xn--p1ai"):
+        smtp.send(replace(OUTGOING, recipient=address))
+        assert mail_server.letters[-1].recipients == [address]
+
+
+def test_a_domain_in_russian_is_written_as_mail_servers_know_it(
+    smtp: Smtp, mail_server: MailServer
+) -> None:
+    smtp.send(replace(OUTGOING, recipient="ivan@почта.рф"))
+    assert mail_server.letters[0].recipients == ["ivan@xn--80a1acny.xn--p1ai"]
+
+
+# The words of every letter
+
+
+@pytest.fixture
+def written(
+    keep: Callable[..., None], smtp: Smtp, mail_server: MailServer
+) -> Callable[..., Letter]:
+    """Post a letter with hostile words, deliver it, and take it out at the far end."""
+    keep()
+
+    def write(letter: str, /, **words: Any) -> Letter:
+        said = {
+            "name": HOSTILE,
+            "person": HOSTILE,
+            "comment": HOSTILE,
+            "administrator": HOSTILE,
+            "id": "ORG-004217",
+            "token": "AbCdEfGhIjKlMnOpQrStUv.signature",
+            "until": "2026-11-28T11:02:00+00:00",
+            "at": "2026-11-21T11:02:00+00:00",
+            "corrections": [{"label": "Фамилия", "old": HOSTILE, "new": HOSTILE}],
+        }
+        with db.writing():
+            id = outbox.post("email", letter, LOMOVA.email, "ORG-004217", **(said | words))
+            db.commit()
+        outbox.deliver_due("email", smtp)
+        assert servers.message(id).delivered_at
+        return mail_server.letters[-1]
+
+    return write
+
+
+class Elements(HTMLParser):
+    """The elements of a letter's HTML."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+
+@pytest.mark.parametrize("name", LETTERS)
+def test_hostile_words_stay_words(name: str, written: Callable[..., Letter]) -> None:
+    letter = written(name)
+    assert HOSTILE in letter.text
+    assert "&lt;script&gt;" in letter.html
+    assert not Elements(letter.html).tags & {"script", "img", "iframe", "object", "form"}
+
+
+@pytest.mark.parametrize("name", LETTERS)
+def test_a_letter_loads_nothing_and_links_only_to_us(
+    name: str, written: Callable[..., Letter]
+) -> None:
+    letter = written(name, administrator="a.sokolova@sever-trakt.example")
+    elements = Elements(letter.html)
+    assert not elements.tags & {"link", "style", "base"}
+    names = {attribute for attribute, _value in elements.attributes}
+    assert not names & {"src", "srcset", "background"}
+    assert "url(" not in letter.html
+    links = [value for attribute, value in elements.attributes if attribute == "href"]
+    assert all(link.startswith((config.settings.base_url, "mailto:")) for link in links)
+
+
+@pytest.mark.parametrize("name", LETTERS)
+def test_text_and_html_say_the_same(name: str, written: Callable[..., Letter]) -> None:
+    words = {"name": "ООО «Тракт»", "person": "Ломова Ирина", "administrator": "a@sever.example"}
+    letter = written(name, **words, comment="Номер\nсменился", corrections=[])
+    for part in (letter.text, letter.html):
+        said = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", part))
+        assert words["name"] in said
+        assert words["person"] in said
+        assert "8-800-333-30-92" in said
+        assert "рабочие дни, 8:00–18:00 мск" in said
+        assert "ORG-004217" in said
+        assert "None" not in said
+        assert "{" not in said
+    links = re.findall(r"http://127\.0\.0\.1:8000/\S+", letter.text)
+    assert all(f'href="{link}"' in letter.html for link in links)
+    assert "<h1 style" in letter.html
+    assert letter.headers["Subject"] in letter.html
+
+
+def test_a_link_is_on_a_line_of_its_own(written: Callable[..., Letter]) -> None:
+    for name in ("confirmation", "email_link"):
+        lines = written(name).text.splitlines()
+        [link] = [line for line in lines if "AbCdEfGhIjKlMnOpQrStUv" in line]
+        assert re.fullmatch(r"http://127\.0\.0\.1:8000/\S+", link)
+
+
+def test_letters_have_the_subjects_that_others_rely_on(written: Callable[..., Letter]) -> None:
+    assert {name: written(name).headers["Subject"] for name in LETTERS} == {
+        "confirmation": "Подтверждение данных",
+        "email_link": "Подтверждение email",
+        "completed": "Проверка завершена",
+        "reported": "Сообщение об ошибке в данных",
+    }
+
+
+def test_the_longest_comment_leaves(written: Callable[..., Letter]) -> None:
+    letter = written("reported", comment="Ы" * 2000)
+    assert "Ы" * 2000 in letter.text
+    assert "Ы" * 2000 in letter.html
+    assert max(map(len, letter.raw.split(b"\r\n"))) < 998
+
+
+# The connection
+
+
+def test_many_letters_leave_through_one_connection(smtp: Smtp, mail_server: MailServer) -> None:
+    for number in range(20):
+        smtp.send(replace(OUTGOING, recipient=f"{number}@sever.example"))
+    assert len(mail_server.letters) == 20
+    assert mail_server.connections == 1
+
+
+def test_the_portal_names_itself_by_its_own_host(smtp: Smtp, mail_server: MailServer) -> None:
+    smtp.send(OUTGOING)
+    assert mail_server.greetings == [config.settings.host]
+
+
+def test_a_connection_dropped_while_idle_is_opened_anew(
+    smtp: Smtp, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail, "IDLE_SECONDS", 0)
+    smtp.send(OUTGOING)
+    mail_server.hang_up()
+    smtp.send(OUTGOING)
+    assert len(mail_server.letters) == 2
+    assert mail_server.connections == 2
+
+
+def test_a_live_connection_is_kept_after_idling(
+    smtp: Smtp, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail, "IDLE_SECONDS", 0)
+    smtp.send(OUTGOING)
+    smtp.send(OUTGOING)
+    assert mail_server.connections == 1
+
+
+def test_letters_leave_after_the_server_restarted(
+    smtp: Smtp, mail_server: MailServer, keep: Callable[..., None]
+) -> None:
+    keep()
+    smtp.send(OUTGOING)
+    mail_server.restart()
+    with db.writing():
+        outbox.post("email", "completed", LOMOVA.email, "ORG-004217", name="", person="", at=NOON)
+        db.commit()
+    outbox.deliver_due("email", smtp)  # the first retry is at once
+    assert [each.headers["Subject"] for each in mail_server.letters] == [
+        "Подтверждение данных",
+        "Проверка завершена",
+    ]
+
+
+# What a server may answer
+
+
+def test_a_recipient_refused_for_good(smtp: Smtp, mail_server: MailServer) -> None:
+    mail_server.moods[LOMOVA.email] = "550 5.1.1 no such user"
+    assert refused(smtp) == (Reason.REFUSED, True)
+    smtp.send(replace(OUTGOING, recipient="other@sever.example"))
+    assert len(mail_server.letters) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "reason", "permanent"),
+    [
+        ("RCPT", "450 greylisted", Reason.BUSY, False),
+        ("RCPT", "421 too many", Reason.BUSY, False),
+        ("RCPT", "552 mailbox full for good", Reason.REFUSED, True),
+        ("DATA", "451 try later", Reason.BUSY, False),
+        ("DATA", "554 spam", Reason.REFUSED, True),
+        ("MAIL", "451 try later", Reason.BUSY, False),
+        ("MAIL", "553 not your address", Reason.MISCONFIGURED, False),
+        ("EHLO", "421 busy", Reason.BUSY, False),
+        ("EHLO", "550 who are you", Reason.MISCONFIGURED, False),
+    ],
+)
+def test_only_what_is_said_of_the_letter_refuses_it_for_good(
+    smtp: Smtp, mail_server: MailServer, command: str, reply: str, reason: Reason, permanent: bool
+) -> None:
+    mail_server.moods[command] = reply
+    assert refused(smtp) == (reason, permanent)
+    mail_server.moods.clear()
+    smtp.send(OUTGOING)
+    assert len(mail_server.letters) == 1
+
+
+@pytest.mark.parametrize("command", ["EHLO", "MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize("mood", [servers.DROP, servers.HANG])
+def test_a_server_that_drops_or_hangs_is_tried_again(
+    smtp: Smtp,
+    mail_server: MailServer,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    mood: str,
+) -> None:
+    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.1)
+    mail_server.moods[command] = mood
+    assert refused(smtp) == (Reason.UNREACHABLE, False)
+    mail_server.moods.clear()
+    monkeypatch.undo()
+    smtp.send(OUTGOING)
+    assert mail_server.letters[-1].recipients == [LOMOVA.email]
+
+
+def test_a_server_that_is_not_there_is_tried_again(smtp: Smtp, mail_server: MailServer) -> None:
+    mail_server.stop()
+    assert refused(smtp) == (Reason.UNREACHABLE, False)
+    mail_server.start()
+    smtp.send(OUTGOING)
+    assert len(mail_server.letters) == 1
+
+
+# TLS and passwords
+
+SCHEMES = pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
+
+
+@SCHEMES
+def test_a_letter_leaves_through_tls(
+    scheme: str, trusted: Authority, new_mail_server: Callable[..., MailServer]
+) -> None:
+    server = new_mail_server(trusted.server(), starttls=scheme != "smtps")
+    gateway = Smtp(server.url(scheme))
+    gateway.send(OUTGOING)
+    gateway.close()
+    assert len(server.letters) == 1
+
+
+@SCHEMES
+def test_a_certificate_of_nobody_known_is_refused(
+    scheme: str, authority: Authority, new_mail_server: Callable[..., MailServer]
+) -> None:
+    server = new_mail_server(authority.server(), starttls=scheme != "smtps")
+    assert refused(Smtp(server.url(scheme))) == (Reason.MISCONFIGURED, False)
+    assert not server.letters
+
+
+@SCHEMES
+@pytest.mark.parametrize(("host", "days"), [("mail.example", 1), (servers.HOST, -1)])
+def test_a_certificate_of_another_name_or_of_yesterday_is_refused(
+    scheme: str,
+    host: str,
+    days: int,
+    trusted: Authority,
+    new_mail_server: Callable[..., MailServer],
+) -> None:
+    server = new_mail_server(trusted.server(host, days), starttls=scheme != "smtps")
+    assert refused(Smtp(server.url(scheme))) == (Reason.MISCONFIGURED, False)
+    assert not server.letters
+
+
+def test_no_letter_leaves_in_the_clear_where_tls_is_wanted(mail_server: MailServer) -> None:
+    gateway = Smtp(mail_server.url("smtp+starttls", "portal:secret@"))
+    assert refused(gateway) == (Reason.MISCONFIGURED, False)
+    assert not mail_server.letters
+
+
+def test_the_portal_signs_in(
+    trusted: Authority, new_mail_server: Callable[..., MailServer]
+) -> None:
+    server = new_mail_server(trusted.server(), starttls=True)
+    server.logins["portal@taho-kart.ru"] = "p@ss:word/%"
+    gateway = Smtp(server.url("smtp+starttls", "portal%40taho-kart.ru:p%40ss%3Aword%2F%25@"))
+    gateway.send(OUTGOING)
+    gateway.close()
+    assert len(server.letters) == 1
+
+
+def test_a_wrong_password_refuses_no_letter_for_good(
+    trusted: Authority, new_mail_server: Callable[..., MailServer]
+) -> None:
+    server = new_mail_server(trusted.server(), starttls=True)
+    server.logins["portal"] = "right"
+    gateway = Smtp(server.url("smtp+starttls", "portal:wrong@"))
+    assert refused(gateway) == (Reason.MISCONFIGURED, False)
+
+
+def test_the_settings_choose_the_mail_server(
+    app: Flask, environment: dict[str, str], mail_server: MailServer
+) -> None:
+    config.use(config.load(environment | {"PORTAL_MAIL_URL": mail_server.url()}))
+    gateway = gateways.choose("email")
+    gateway.send(OUTGOING)
+    gateway.close()
+    assert len(mail_server.letters) == 1

@@ -1,6 +1,7 @@
 """SMS leave through an HTTP gateway that takes JSON (README, «The JSON gateway for SMS»)."""
 
 import json
+import time
 from urllib.parse import unquote, urlsplit
 
 import urllib3
@@ -43,9 +44,7 @@ class JsonGateway:
                 redirect=False,
                 preload_content=False,
             )
-            text = answer.read(LONGEST_ANSWER)
-            answer.drain_conn()
-            answer.release_conn()
+            text = _read(answer)
         except urllib3.exceptions.HTTPError as error:
             raise Trouble(Reason.UNREACHABLE) from error
         return _judge(answer.status, text)
@@ -54,13 +53,29 @@ class JsonGateway:
         self._pool.clear()
 
 
+def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
+    """The text of an answer; one that comes in drops or does not end is cut short."""
+    text, until = b"", time.monotonic() + TIMEOUT_SECONDS
+    try:
+        while part := answer.read1(LONGEST_ANSWER):
+            text += part
+            if len(text) > LONGEST_ANSWER or time.monotonic() > until:
+                raise urllib3.exceptions.TimeoutError
+    finally:
+        answer.close()  # a connection whose answer was read to its end is back in the pool
+    return text
+
+
 def _judge(status: int, text: bytes) -> str:
     if 400 <= status < 500 and status not in COME_BACK_LATER:
         raise Trouble(Reason.REFUSED, permanent=True)
     if not 200 <= status < 300:
         raise Trouble(Reason.BUSY)
     try:
-        return str(json.loads(text)["id"])
-    except (ValueError, KeyError, TypeError):
+        known_as = json.loads(text)["id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        known_as = None
+    if not isinstance(known_as, str | int) or not str(known_as).isprintable() or known_as == "":
         # Whether it was taken is not known; asking again with the same id is harmless.
-        raise Trouble(Reason.BUSY) from None
+        raise Trouble(Reason.BUSY)
+    return str(known_as)

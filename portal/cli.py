@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import structlog
+from sqlalchemy.exc import OperationalError
 from tqdm import tqdm
 
 from portal import (
@@ -47,6 +48,13 @@ def main() -> None:
         portal()
     except config.BadSettingError as error:
         click.echo(f"portal: {error}", err=True)
+        sys.exit(2)
+    except OperationalError as error:
+        click.echo(
+            f"portal: the database cannot be used ({error.orig}). Was it made by "
+            "`portal database upgrade`?",
+            err=True,
+        )
         sys.exit(2)
 
 
@@ -177,7 +185,7 @@ def import_organisations(file: Path, *, dry_run: bool) -> None:
     with create_app().app_context():
         try:
             tally = _import(file, dry_run=dry_run)
-        except (importing.UnreadableFileError, OSError) as error:
+        except importing.UnreadableFileError as error:
             click.echo(f"{file}: {error}", err=True)
             sys.exit(2)
     click.echo(

@@ -6,20 +6,21 @@ matter; lines are kept in batches, each in one transaction.
 
 import codecs
 import csv
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO
-
-from flask_babel import gettext as _
 
 from portal import checks, networks, organisation
 from portal.checks import BadValueError
 from portal.database import db
+from portal.language import gettext as _
 from portal.organisation import FIELD_CHECKS, Details, Outcome
 
 BATCH = 200
-LONGEST_FIELD = 10_000  # an unclosed quote swallows no more than this
+LONGEST_FIELD = 10_000  # an unclosed quote is looked for no further than this
 COLUMN_OF = {
     name: f"responsible_{name}"
     if name in {"last_name", "first_name", "patronymic", "position", "phone", "email"}
@@ -76,8 +77,7 @@ class Tally:
 
 def count_lines(path: Path) -> int:
     """How many lines a file has, for a progress bar."""
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    return sum(block.count(b"\n") for block in _blocks(path))
 
 
 def import_file(path: Path, actor: str, *, dry_run: bool = False) -> Iterator[Tally]:
@@ -112,35 +112,36 @@ def read(path: Path) -> Iterator[Entry | Refusal]:
     """Each line of a file, read and checked; raises UnreadableFileError."""
     csv.field_size_limit(LONGEST_FIELD)
     seen: dict[str, int] = {}
-    try:
-        with path.open(encoding=_encoding(path), newline="") as file:
-            for number, row in _rows(file):
-                if isinstance(row, Refusal):
-                    yield row
-                    continue
-                entry = _entry(number, row)
-                if isinstance(entry, Entry) and entry.id in seen:
-                    reason = _("этот ID уже был в строке %(line)s", line=seen[entry.id])
-                    entry = Refusal(number, "id", reason)
-                elif isinstance(entry, Entry):
-                    seen[entry.id] = number
-                yield entry
-    except OSError as error:
-        raise UnreadableFileError(error.strerror or str(error)) from None
+    encoding = _encoding(path)
+    # A byte that is no text becomes U+FFFD, which no check lets pass: so its line is refused.
+    with path.open(encoding=encoding, errors="replace", newline="") as file:
+        for number, row in _rows(file):
+            entry = row if isinstance(row, Refusal) else _entry(number, row)
+            if isinstance(entry, Entry) and entry.id in seen:
+                reason = _("этот ID уже был в строке %(line)s", line=seen[entry.id])
+                entry = Refusal(number, "id", reason)
+            elif isinstance(entry, Entry):
+                seen[entry.id] = number
+            yield entry
 
 
 def _rows(file: TextIO) -> Iterator[tuple[int, dict[str, str] | Refusal]]:
-    delimiter = _delimiter(file)
-    reader = csv.reader(file, delimiter=delimiter, strict=True)
-    header = [name.strip().lower() for name in next(reader, [])]
+    lines = _Lines(file)
+    reader = csv.reader(lines, delimiter=_delimiter(file), strict=True)
+    try:
+        header = [name.strip().lower() for name in next(reader, [])]
+    except csv.Error:
+        raise UnreadableFileError(_("В строке заголовка не закрыты кавычки.")) from None
     _check_header(header)
     while True:
-        number = reader.line_num + 1
+        lines.begin()
+        number = lines.number
         try:
             values = next(reader)
         except StopIteration:
             return
         except csv.Error:
+            lines.put_back()
             yield number, Refusal(number, "", _("строка обрывается или кавычки в ней не закрыты"))
             continue
         if not any(value.strip() for value in values):
@@ -150,6 +151,37 @@ def _rows(file: TextIO) -> Iterator[tuple[int, dict[str, str] | Refusal]]:
             yield number, Refusal(number, "", reason)
             continue
         yield number, dict(zip(header, values, strict=True))
+
+
+class _Lines:
+    """The lines of a file, counted. Those after a line with an unclosed quote can be put back.
+
+    Lines inside a field that is closed are not: what stands in a field is never read as a line.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._waiting: deque[str] = deque()
+        self._taken: list[str] = []
+        self.number = 1
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._waiting.popleft() if self._waiting else next(self._file)
+        self._taken.append(line)
+        return line
+
+    def begin(self) -> None:
+        """What comes now belongs to a new row."""
+        self.number += len(self._taken)
+        self._taken.clear()
+
+    def put_back(self) -> None:
+        """Read the row's lines but the first once more."""
+        self._waiting.extendleft(reversed(self._taken[1:]))
+        del self._taken[1:]
 
 
 def _check_header(header: list[str]) -> None:
@@ -164,6 +196,9 @@ def _check_header(header: list[str]) -> None:
 
 
 def _entry(number: int, row: dict[str, str]) -> Entry | Refusal:
+    for column, value in row.items():
+        if "\n" in value or "\r" in value:
+            return Refusal(number, column, _("Уберите переносы строк и непечатаемые знаки."))
     column = "id"
     try:
         id = checks.organisation_id(row["id"])
@@ -172,7 +207,9 @@ def _entry(number: int, row: dict[str, str]) -> Entry | Refusal:
             column = COLUMN_OF[name]
             values[name] = check(row.get(column, ""))
         column = "kpp"
-        _check_together(values)
+        _check_kpp(values)
+        column = "ogrn"
+        _check_ogrn(values)
         column = "administrator_email"
         administrator_email = checks.email(row[column])
         column = "secure_networks"
@@ -182,12 +219,16 @@ def _entry(number: int, row: dict[str, str]) -> Entry | Refusal:
     return Entry(id, Details(**values), administrator_email, own_networks)
 
 
-def _check_together(values: dict[str, str]) -> None:
-    """A sole proprietor has an ИНН of 12 digits, an ОГРНИП of 15 and no КПП."""
+def _check_kpp(values: dict[str, str]) -> None:
+    """A sole proprietor, whose ИНН has 12 digits, has no КПП."""
     if len(values["inn"]) == 10 and not values["kpp"]:
         raise BadValueError(_("КПП пуст только у предпринимателей, их ИНН — из 12 цифр."))
     if len(values["inn"]) == 12 and values["kpp"]:
         raise BadValueError(_("У предпринимателя КПП нет."))
+
+
+def _check_ogrn(values: dict[str, str]) -> None:
+    """A sole proprietor has an ОГРНИП of 15 digits."""
     if (len(values["inn"]) == 12) != (len(values["ogrn"]) == 15):
         raise BadValueError(
             _("ИНН и ОГРН не одного лица: один от организации, другой от предпринимателя.")
@@ -206,21 +247,28 @@ def _networks(text: str) -> str:
 def _delimiter(file: TextIO) -> str:
     header = file.readline(LONGEST_FIELD)
     file.seek(0)
-    if file.encoding.lower().replace("_", "-") == "utf-8-sig" and header.startswith("\ufeff"):
-        header = header[1:]
     return ";" if header.count(";") > header.count(",") else ","
 
 
 def _encoding(path: Path) -> str:
-    """UTF-8, with or without a byte order mark, if all of the file is; else Windows-1251."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    """UTF-8, with or without a byte order mark, or Windows-1251.
+
+    A few broken bytes make no Windows-1251 of a file: in that, hardly a letter is good UTF-8.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    good = broken = 0
+    for block in chain(_blocks(path), [b""]):
+        if b"\0" in block:
+            raise UnreadableFileError(_("Это не текст: в файле есть нулевые байты."))
+        text = decoder.decode(block, final=not block)
+        plain, bad = len(text.encode("ascii", "ignore")), text.count("\ufffd")
+        good, broken = good + len(text) - plain - bad, broken + bad
+    return "windows-1251" if broken > good else "utf-8-sig"
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                if b"\0" in block:
-                    raise UnreadableFileError(_("Это не текст: в файле есть нулевые байты."))
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "windows-1251"
-    return "utf-8-sig"
+            yield from iter(lambda: file.read(1 << 20), b"")
+    except OSError as error:
+        raise UnreadableFileError(error.strerror or str(error)) from None

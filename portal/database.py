@@ -96,7 +96,7 @@ class Database:
             reason = f"PORTAL_DATABASE_URL names a folder that cannot be made: {error.strerror}."
             raise config.BadSettingError(reason) from None
         self.url = url
-        self._engines = self._reader, self._writer = _reader(url), _writer(url)
+        self._engines = self._reader, self._writer = _reader(url), _writer(url, self._here)
 
     def dispose(self) -> None:
         """Close every connection; the next statement opens new ones."""
@@ -126,6 +126,14 @@ class Database:
         """Say, before the first statement, whether this thread's next transaction writes."""
         self.close()
         self._here.writes = writes
+
+    @property
+    def memo(self) -> dict[str, Any]:
+        """What a noun wants to remember until the running transaction ends."""
+        memo: dict[str, Any] | None = getattr(self._here, "memo", None)
+        if memo is None:
+            memo = self._here.memo = {}
+        return memo
 
     @property
     def connection(self) -> Connection:
@@ -173,6 +181,7 @@ class Database:
         connection = getattr(self._here, "connection", None)
         if connection is not None:
             self._here.connection = None
+            self._here.memo = None
             connection.close()
 
 
@@ -190,9 +199,9 @@ def _reader(url: str) -> Engine:
     return engine
 
 
-def _writer(url: str) -> Engine:
+def _writer(url: str, here: threading.local) -> Engine:
     engine = create_engine(url, module=pysqlite3)
-    turn, holds = threading.Lock(), threading.local()
+    turn = threading.Lock()
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
@@ -204,13 +213,13 @@ def _writer(url: str) -> Engine:
     def _begin(connection: Connection) -> None:
         if not turn.acquire(timeout=BUSY_SECONDS):
             raise OperationalError("BEGIN", None, TimeoutError("another writer held the lock"))
-        holds.turn = True
+        here.has_turn = True
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     @event.listens_for(engine, "checkin")
     def _return(_connection: object, _record: object) -> None:
-        if getattr(holds, "turn", False):
-            holds.turn = False
+        if getattr(here, "has_turn", False):
+            here.has_turn = False
             turn.release()
 
     return engine

@@ -10,14 +10,6 @@ from portal.organisation import FIELD_CHECKS, Details
 LONGEST_COMMENT = 2000
 
 
-class ActionForm(FlaskForm):  # type: ignore[misc] # flask_wtf has no types
-    """A button. Its one field is the token against forged requests."""
-
-
-class CodeForm(FlaskForm):  # type: ignore[misc]
-    code = StringField()
-
-
 class ReportForm(FlaskForm):  # type: ignore[misc]
     """For each field of the record, a mark that it is wrong and what would be right."""
 

@@ -8,9 +8,10 @@ can be deleted without breaking a chain.
 
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -68,10 +69,11 @@ def record(chain: str, name: str, actor: str, address: object = "", **details: o
     `actor` who did it, `address` from where. `details` are ids and plain words, never personal
     data, codes or links.
     """
-    last = db.one(_LAST, chain=chain)
+    last: Sequence[Any] | None = db.memo.get(chain) or db.one(_LAST, chain=chain)
+    number, before = last or (0, b"")
     line: dict[str, object] = {
         "chain": chain,
-        "number": last.number + 1 if last else 1,
+        "number": number + 1,
         "at": clock.now(),
         "name": name,
         "actor": actor,
@@ -79,7 +81,9 @@ def record(chain: str, name: str, actor: str, address: object = "", **details: o
         "details": json.dumps(details, ensure_ascii=False, sort_keys=True) if details else "",
     }
     key = config.settings.data_keys[0]
-    db.execute(_ADD, line | {"seal": _seal(key, line, last.seal if last else b"")})
+    seal = _seal(key, line, before)
+    db.execute(_ADD, line | {"seal": seal})
+    db.memo[chain] = number + 1, seal
 
 
 def first_broken_line() -> BrokenLine | None:

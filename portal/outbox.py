@@ -58,7 +58,8 @@ messages = Table(
     "messages",
     metadata,
     Column("id", String(22), primary_key=True),
-    Column("organisation_id", ForeignKey("organisations.id"), nullable=False, index=True),
+    Column("organisation_id", ForeignKey("organisations.id"), nullable=False),
+    Column("about", String(22), index=True),  # the request that it serves
     Column("channel", String(10), nullable=False),
     Column("letter", String(40), nullable=False),
     Column("recipient", Encrypted("messages.recipient"), nullable=False),
@@ -71,7 +72,14 @@ messages = Table(
     Column("failed_at", Moment),
     Column("trouble", String(20)),
     Column("gateway_id", String(200)),
-    Index(None, "channel", "due_at"),
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_messages_due",
+    messages.c.channel,
+    messages.c.due_at,
+    sqlite_where=messages.c.due_at.is_not(None),
+    postgresql_where=messages.c.due_at.is_not(None),
 )
 
 _ADD = insert(messages)
@@ -97,6 +105,22 @@ _FINISH = (
         trouble=bindparam("why"),
         gateway_id=bindparam("known_as"),
     )
+)
+_WITHDRAWN: dict[str, object] = {
+    "due_at": None,
+    "words": None,
+    "failed_at": bindparam("now"),
+    "trouble": Reason.WITHDRAWN,
+}
+_WITHDRAW = (
+    update(messages)
+    .where(messages.c.id == bindparam("of"), messages.c.due_at.is_not(None))
+    .values(_WITHDRAWN)
+)
+_WITHDRAW_ALL = (
+    update(messages)
+    .where(messages.c.about == bindparam("of"), messages.c.due_at.is_not(None))
+    .values(_WITHDRAWN)
 )
 _POSTPONE = (
     update(messages)
@@ -131,13 +155,15 @@ def post(
     recipient: str,
     organisation_id: str,
     *,
+    about: str | None = None,
     useful_until: datetime | None = None,
     **words: object,
 ) -> str:
     """Leave a message for the worker, in the running transaction; returns its id.
 
     `letter` names the templates `letters/<letter>.txt` and `.html`, or `sms/<letter>.txt`, and
-    `words` is what they speak of: strings, numbers and lists of them. With `useful_until` it is
+    `words` is what they speak of: strings, numbers and lists of them. `about` is the id of the
+    request that the message serves, with which it can be withdrawn. With `useful_until` it is
     tried urgently until then, and never after.
     """
     now, id = clock.now(), proofs.new_public_id()
@@ -146,6 +172,7 @@ def post(
         {
             "id": id,
             "organisation_id": organisation_id,
+            "about": about,
             "channel": channel,
             "letter": letter,
             "recipient": recipient,
@@ -160,91 +187,94 @@ def post(
 
 def withdraw(id: str) -> None:
     """Do not send a message that did not leave yet: a newer one takes its place."""
-    db.execute(
-        _FINISH.where(messages.c.due_at.is_not(None)),
-        _ending(id, failed=clock.now(), why=Reason.WITHDRAWN),
-    )
+    db.execute(_WITHDRAW, {"of": id, "now": clock.now()})
+
+
+def withdraw_all(about: str) -> None:
+    """Do not send what did not leave yet of all that serves a request."""
+    db.execute(_WITHDRAW_ALL, {"of": about, "now": clock.now()})
 
 
 def deliver_due(channel: str, gateway: Gateway) -> int:
     """Hand every due message of a channel to its gateway; returns how many were tried."""
     tried = 0
-    while message := _claim(channel):
-        _deliver(message, gateway)
+    with db.reading():
+        message = db.one(_NEXT, of=channel, now=clock.now())
+    if message is not None:
+        with db.writing():
+            message = _claim(channel)
+            db.commit()
+    while message is not None:
+        outcome = _hand_over(message, gateway)
         tried += 1
+        with db.writing():  # one transaction for the end of a message and the claim of the next
+            _settle(message, outcome)
+            message = _claim(channel)
+            db.commit()
     return tried
 
 
 def _claim(channel: str) -> Row[Any] | None:
-    with db.reading():
-        if db.one(_NEXT, of=channel, now=clock.now()) is None:
-            return None
-    with db.writing():
-        now = clock.now()
-        message = db.one(_NEXT, of=channel, now=now)
-        if message is not None:
-            db.execute(_CLAIM, {"of": message.id, "seen": message.due_at, "until": now + LEASE})
-        db.commit()
-        return message
+    now = clock.now()
+    message = db.one(_NEXT, of=channel, now=now)
+    if message is not None:
+        db.execute(_CLAIM, {"of": message.id, "seen": message.due_at, "until": now + LEASE})
+    return message
 
 
-def _deliver(message: Row[Any], gateway: Gateway) -> None:
-    begun = clock.now()
-    if message.useful_until and message.useful_until <= begun:
-        _fail(message, Reason.EXPIRED)
-        return
+def _hand_over(message: Row[Any], gateway: Gateway) -> str | Trouble:
+    """Try once; returns the gateway's id of the message, or what went wrong."""
+    if message.useful_until and message.useful_until <= clock.now():
+        return Trouble(Reason.EXPIRED, permanent=True)
     try:
-        outgoing = _render(message)
-        known_as = gateway.send(outgoing)
+        return gateway.send(_render(message))
     except Trouble as trouble:
-        _after(message, trouble)
-    except Exception:
+        log.warning(
+            "message did not leave",
+            message=message.id,
+            letter=message.letter,
+            reason=trouble.reason,
+            cause=type(trouble.__cause__).__name__,
+        )
+        return trouble
+    except Exception:  # one bad message must not stop the post
         log.exception("message could not be written", message=message.id, letter=message.letter)
-        _fail(message, Reason.REFUSED)
-    else:
-        _end(message, "message.delivered", delivered=clock.now(), known_as=known_as[:200] or None)
+        return Trouble(Reason.REFUSED, permanent=True)
 
 
-def _after(message: Row[Any], trouble: Trouble) -> None:
-    log.warning(
-        "message did not leave",
-        message=message.id,
-        letter=message.letter,
-        reason=trouble.reason,
-        cause=type(trouble.__cause__).__name__,
-    )
-    attempts, now = message.attempts + 1, clock.now()
-    if trouble.permanent:
-        _fail(message, trouble.reason)
+def _settle(message: Row[Any], outcome: str | Trouble) -> None:
+    """Note how a try ended: it left, it never will, or it is due again later."""
+    now = clock.now()
+    if not isinstance(outcome, Trouble):
+        _finish(message.id, delivered=now, known_as=outcome[:200] or None)
         return
-    due_at = now + (URGENT if message.useful_until else PATIENT).after(attempts)
-    if message.useful_until and due_at >= message.useful_until:
-        _fail(message, Reason.EXPIRED)
-    elif not message.useful_until and due_at > message.posted_at + TRIED_FOR:
-        _fail(message, Reason.GIVEN_UP)
-    else:
-        with db.writing():
-            db.execute(_POSTPONE, {"of": message.id, "until": due_at, "why": trouble.reason})
-            db.commit()
+    due_at = now + (URGENT if message.useful_until else PATIENT).after(message.attempts + 1)
+    reason = _given_up(message, due_at, now)
+    if outcome.permanent:
+        reason = outcome.reason
+    if reason is None:
+        db.execute(_POSTPONE, {"of": message.id, "until": due_at, "why": outcome.reason})
+    elif _finish(message.id, failed=now, why=reason):
+        journal.record(
+            f"organisation:{message.organisation_id}",
+            "message.failed",
+            "delivery",
+            message=message.id,
+            letter=message.letter,
+            reason=reason,
+        )
 
 
-def _fail(message: Row[Any], reason: Reason) -> None:
-    _end(message, "message.failed", failed=clock.now(), why=reason)
+def _given_up(message: Row[Any], due_at: datetime, now: datetime) -> Reason | None:
+    """Why there is no further try, or None."""
+    if message.useful_until:
+        return Reason.EXPIRED if due_at >= message.useful_until else None
+    return Reason.GIVEN_UP if now >= message.posted_at + TRIED_FOR else None
 
 
-def _end(message: Row[Any], event: str, **how: object) -> None:
-    with db.writing():
-        if db.changed(_FINISH, **_ending(message.id, **how)):
-            chain = f"organisation:{message.organisation_id}"
-            details = {"message": message.id, "letter": message.letter}
-            if how.get("why"):
-                details["reason"] = str(how["why"])
-            journal.record(chain, event, "delivery", **details)
-        db.commit()
-
-
-def _ending(id: str, **how: object) -> dict[str, object]:
-    return {"of": id, "delivered": None, "failed": None, "why": None, "known_as": None} | how
+def _finish(id: str, **how: object) -> int:
+    ending = {"of": id, "delivered": None, "failed": None, "why": None, "known_as": None}
+    return db.changed(_FINISH, **(ending | how))
 
 
 def _render(message: Row[Any]) -> Outgoing:

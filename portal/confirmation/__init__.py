@@ -26,11 +26,11 @@ from portal.confirmation.confirmation import (
     Standing,
     Wait,
     find,
-    find_by_id,
+    find_by_email_link,
     request,
     unconfirmed_organisations,
 )
-from portal.confirmation.email_link import find_email_link, follow_email_link, send_email_link
+from portal.confirmation.email_link import follow_email_link, send_email_link
 from portal.confirmation.report import Correction, report
 
 __all__ = [
@@ -45,8 +45,7 @@ __all__ = [
     "Wait",
     "enter_code",
     "find",
-    "find_by_id",
-    "find_email_link",
+    "find_by_email_link",
     "follow_email_link",
     "next_code",
     "report",

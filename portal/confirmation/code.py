@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from portal import clock, config, journal, limits, outbox
 from portal import proofs as signed
@@ -24,25 +24,8 @@ ROW_ENDS = timedelta(hours=24)  # a code sent after so long is the first of a ne
 OLDER_CODES = 20  # as many are recognised as older ones
 
 _ADD = insert(codes)
-_POINT_AT = (
-    update(confirmations)
-    .where(confirmations.c.id == bindparam("of"))
-    .values(code_id=bindparam("newest"))
-)
-# Counting comes before comparing, and both counts are conditional updates: of any number of tries
-# at the same moment no more are judged than are allowed.
-_COUNT_IN_A_ROW = (
-    update(confirmations)
-    .where(
-        confirmations.c.id == bindparam("of"),
-        or_(
-            confirmations.c.paused_until.is_(None),
-            confirmations.c.paused_until <= bindparam("now"),
-        ),
-    )
-    .values(wrong_codes=confirmations.c.wrong_codes + 1)
-    .returning(confirmations.c.wrong_codes)
-)
+# Counting comes before comparing, in a conditional update: of any number of tries at the same
+# moment no more are judged than are allowed.
 _COUNT_TRY = (
     update(codes)
     .where(
@@ -59,7 +42,13 @@ _TAKE = (
     .where(codes.c.id == bindparam("of"), codes.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
 )
-_START_COUNT_AGAIN = (
+_COUNT_WRONG = (
+    update(confirmations)
+    .where(confirmations.c.id == bindparam("of"))
+    .values(wrong_codes=confirmations.c.wrong_codes + 1)
+    .returning(confirmations.c.wrong_codes)
+)
+_PAUSE = (
     update(confirmations)
     .where(confirmations.c.id == bindparam("of"))
     .values(wrong_codes=0, paused_until=bindparam("until"))
@@ -121,10 +110,11 @@ def send_code_again(confirmation: Confirmation, address: object) -> Wait | None:
         "code",
         confirmation.details.phone,
         confirmation.organisation_id,
+        about=confirmation.id,
         useful_until=expires_at,
         code=code,
     )
-    added = db.execute(
+    db.execute(
         _ADD,
         {
             "confirmation_id": confirmation.id,
@@ -135,9 +125,7 @@ def send_code_again(confirmation: Confirmation, address: object) -> Wait | None:
             "expires_at": expires_at,
             "again_at": now + WAITS[min(ordinal, len(WAITS)) - 1],
         },
-    ).inserted_primary_key
-    assert added is not None
-    db.execute(_POINT_AT, {"of": confirmation.id, "newest": added[0]})
+    )
     limits.use(_number(confirmation), _person(confirmation))
     journal.record(confirmation.chain, "code.posted", "responsible", address, message=message_id)
     return None
@@ -178,38 +166,26 @@ def _count_and_compare(
     confirmation: Confirmation, code: Code, typed: str, address: object
 ) -> Answer:
     now, most = clock.now(), config.settings.tries_per_code
-    in_a_row = db.scalar(_COUNT_IN_A_ROW, of=confirmation.id, now=now)
-    if in_a_row is None:
-        return Answer(Judgement.PAUSED, moment=now + config.settings.pause)
     tries = db.scalar(_COUNT_TRY, of=code.id, now=now, most=most)
     if tries is None:
-        return _wrong(confirmation, code, in_a_row, Judgement.USED_UP, address)
+        return Answer(Judgement.USED_UP)
     if signed.is_code(_purpose(confirmation), typed, code.seal):
         if db.changed(_TAKE, of=code.id, now=now):
-            db.execute(_START_COUNT_AGAIN, {"of": confirmation.id, "until": None})
             prove(confirmation, "phone", address)
         return Answer(Judgement.RIGHT)
     judgement = Judgement.WRONG if tries < most else Judgement.USED_UP
     if _is_older(confirmation, typed, code):
         judgement = Judgement.OLDER
-    return _wrong(confirmation, code, in_a_row, judgement, address, most - tries)
+    return _wrong(confirmation, Answer(judgement, most - tries, code.posted_at), address)
 
 
-def _wrong(
-    confirmation: Confirmation,
-    code: Code,
-    in_a_row: int,
-    judgement: Judgement,
-    address: object,
-    left: int = 0,
-) -> Answer:
-    journal.record(
-        confirmation.chain, "code.wrong", "responsible", address, code=code.id, in_a_row=in_a_row
-    )
+def _wrong(confirmation: Confirmation, answer: Answer, address: object) -> Answer:
+    in_a_row = db.scalar(_COUNT_WRONG, of=confirmation.id)
+    journal.record(confirmation.chain, "code.wrong", "responsible", address, in_a_row=in_a_row)
     if in_a_row < config.settings.wrong_codes_before_pause:
-        return Answer(judgement, left, code.posted_at)
+        return answer
     until = clock.now() + config.settings.pause
-    db.execute(_START_COUNT_AGAIN, {"of": confirmation.id, "until": until})
+    db.execute(_PAUSE, {"of": confirmation.id, "until": until})
     journal.record(confirmation.chain, "codes.paused", "responsible", address)
     return Answer(Judgement.PAUSED, moment=until)
 

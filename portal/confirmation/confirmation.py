@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, bindparam, func, insert, or_, select, update
 
 from portal import clock, config, journal, outbox
 from portal import proofs as signed
@@ -83,8 +83,7 @@ class Code(NamedTuple):
 class EmailLink(NamedTuple):
     """The newest link sent to the address."""
 
-    id: int
-    public_id: str
+    id: str
     posted_at: datetime
     expires_at: datetime
     again_at: datetime
@@ -102,8 +101,7 @@ class EmailLink(NamedTuple):
 class Confirmation:
     """A request, with all that its page says; one row of one statement."""
 
-    id: int
-    public_id: str
+    id: str
     organisation_id: str
     administrator_email: str
     networks: tuple[Network, ...]
@@ -194,6 +192,21 @@ def _proof_of(proof: Any, kind: str, fingerprint: Any) -> Any:
     )
 
 
+_NEWEST_CODE = (
+    select(func.max(codes.c.id))
+    .where(codes.c.confirmation_id == confirmations.c.id)
+    .correlate(confirmations)
+    .scalar_subquery()
+)
+_NEWEST_LINK = (
+    select(email_links.c.id)
+    .where(email_links.c.confirmation_id == confirmations.c.id)
+    .order_by(email_links.c.posted_at.desc())
+    .limit(1)
+    .correlate(confirmations)
+    .scalar_subquery()
+)
+
 _SEEN: Select[Any] = (
     select(
         confirmations,
@@ -206,6 +219,7 @@ _SEEN: Select[Any] = (
         records.c.email_fingerprint,
         _PHONE_PROOF.c.confirmed_at.label("phone_confirmed_at"),
         _EMAIL_PROOF.c.confirmed_at.label("email_confirmed_at"),
+        codes.c.id.label("code_id"),
         codes.c.seal.label("code_seal"),
         codes.c.ordinal.label("code_ordinal"),
         codes.c.posted_at.label("code_posted_at"),
@@ -217,7 +231,7 @@ _SEEN: Select[Any] = (
         _CODE_MESSAGE.c.delivered_at.label("code_delivered_at"),
         _CODE_MESSAGE.c.failed_at.label("code_failed_at"),
         _CODE_MESSAGE.c.trouble.label("code_trouble"),
-        email_links.c.public_id.label("link_public_id"),
+        email_links.c.id.label("link_id"),
         email_links.c.posted_at.label("link_posted_at"),
         email_links.c.expires_at.label("link_expires_at"),
         email_links.c.again_at.label("link_again_at"),
@@ -231,13 +245,18 @@ _SEEN: Select[Any] = (
     .join(records, records.c.id == confirmations.c.record_id)
     .outerjoin(_PHONE_PROOF, _proof_of(_PHONE_PROOF, "phone", records.c.phone_fingerprint))
     .outerjoin(_EMAIL_PROOF, _proof_of(_EMAIL_PROOF, "email", records.c.email_fingerprint))
-    .outerjoin(codes, codes.c.id == confirmations.c.code_id)
+    .outerjoin(codes, codes.c.id == _NEWEST_CODE)
     .outerjoin(_CODE_MESSAGE, _CODE_MESSAGE.c.id == codes.c.message_id)
-    .outerjoin(email_links, email_links.c.id == confirmations.c.email_link_id)
+    .outerjoin(email_links, email_links.c.id == _NEWEST_LINK)
     .outerjoin(_LINK_MESSAGE, _LINK_MESSAGE.c.id == email_links.c.message_id)
 )
-_BY_PUBLIC_ID = _SEEN.where(confirmations.c.public_id == bindparam("public_id"))
-_BY_ID = _SEEN.where(confirmations.c.id == bindparam("id"))
+_BY_ID = _SEEN.where(confirmations.c.id == bindparam("of"))
+_BY_LINK = _SEEN.where(
+    confirmations.c.id
+    == select(email_links.c.confirmation_id)
+    .where(email_links.c.id == bindparam("of"))
+    .scalar_subquery()
+)
 _ADD = insert(confirmations)
 _ADD_PROOF = insert(proofs)
 _END = (
@@ -245,23 +264,9 @@ _END = (
     .where(confirmations.c.id == bindparam("of"), confirmations.c.state == Standing.OPEN)
     .values(state=bindparam("to"), ended_at=bindparam("now"))
 )
-_OPEN_OF = select(confirmations.c.id, confirmations.c.letter_id).where(
+_OPEN_OF = select(confirmations.c.id).where(
     confirmations.c.organisation_id == bindparam("organisation_id"),
     confirmations.c.state == Standing.OPEN,
-)
-_UNFINISHED_MESSAGES = select(outbox.messages.c.id).where(
-    outbox.messages.c.due_at.is_not(None),
-    or_(
-        outbox.messages.c.id.in_(
-            select(codes.c.message_id).where(codes.c.confirmation_id == bindparam("of"))
-        ),
-        outbox.messages.c.id.in_(
-            select(email_links.c.message_id).where(email_links.c.confirmation_id == bindparam("of"))
-        ),
-        outbox.messages.c.id.in_(
-            select(confirmations.c.letter_id).where(confirmations.c.id == bindparam("of"))
-        ),
-    ),
 )
 _KINDS_PROVED = select(proofs.c.kind).where(
     proofs.c.organisation_id == bindparam("organisation_id"),
@@ -290,19 +295,20 @@ _UNCONFIRMED = (
 )
 
 
-def find(public_id: str) -> Confirmation | None:
-    """The request that an address names."""
-    row = db.one(_BY_PUBLIC_ID, public_id=public_id)
+def find(id: str) -> Confirmation | None:
+    """The request of that id."""
+    row = db.one(_BY_ID, of=id)
     return row and _read(row)
 
 
-def find_by_id(id: int) -> Confirmation | None:
-    row = db.one(_BY_ID, id=id)
+def find_by_email_link(link_id: str) -> Confirmation | None:
+    """The request that a second link belongs to, whether or not the link still works."""
+    row = db.one(_BY_LINK, of=link_id)
     return row and _read(row)
 
 
 def request(organisation: Organisation, actor: str) -> str | None:
-    """Ask the responsible person to confirm; returns the public id of the request.
+    """Ask the responsible person to confirm; returns the id of the request.
 
     Retires an older request, so its link stops working. What is confirmed stays confirmed. None,
     and nothing is sent, if both contacts are confirmed already.
@@ -311,14 +317,15 @@ def request(organisation: Organisation, actor: str) -> str | None:
         return None
     for older in db.all(_OPEN_OF, organisation_id=organisation.id):
         end(older.id, f"organisation:{organisation.id}", Standing.RETIRED, actor)
-    now, public_id = clock.now(), signed.new_public_id()
+    now, id = clock.now(), signed.new_public_id()
     expires_at = now + config.settings.link_lifetime
     letter_id = outbox.post(
         "email",
         "confirmation",
         organisation.details.email,
         organisation.id,
-        token=signed.sign(LINK, public_id),
+        about=id,
+        token=signed.sign(LINK, id),
         until=expires_at.isoformat(),
         name=organisation.details.short_name or organisation.details.name,
         person=organisation.details.full_name,
@@ -328,7 +335,7 @@ def request(organisation: Organisation, actor: str) -> str | None:
     db.execute(
         _ADD,
         {
-            "public_id": public_id,
+            "id": id,
             "organisation_id": organisation.id,
             "record_id": organisation.record_id,
             "state": Standing.OPEN,
@@ -340,7 +347,7 @@ def request(organisation: Organisation, actor: str) -> str | None:
     )
     chain = f"organisation:{organisation.id}"
     journal.record(chain, "confirmation.requested", actor, message=letter_id)
-    return public_id
+    return id
 
 
 def unconfirmed_organisations() -> list[str]:
@@ -348,13 +355,12 @@ def unconfirmed_organisations() -> list[str]:
     return [row.id for row in db.all(_UNCONFIRMED, now=clock.now())]
 
 
-def end(id: int, chain: str, to: Standing, actor: str, address: object = "") -> bool:
+def end(id: str, chain: str, to: Standing, actor: str, address: object = "") -> bool:
     """The one way a request ends; False if it had ended before."""
     assert to in MOVES[Standing.OPEN]
     if not db.changed(_END, of=id, to=to, now=clock.now()):
         return False
-    for message in db.all(_UNFINISHED_MESSAGES, of=id):
-        outbox.withdraw(message.id)
+    outbox.withdraw_all(id)
     journal.record(chain, f"confirmation.{to}", actor, address, confirmation=id)
     return True
 
@@ -394,6 +400,7 @@ def prove(confirmation: Confirmation, kind: str, address: object) -> None:
             confirmation.organisation_id,
             name=confirmation.details.short_name or confirmation.details.name,
             person=confirmation.details.full_name,
+            about=confirmation.id,
             id=confirmation.organisation_id,
             at=now.isoformat(),
         )
@@ -413,7 +420,6 @@ def _kinds_proved(organisation: Organisation) -> set[str]:
 def _read(row: Row[Any]) -> Confirmation:
     return Confirmation(
         id=row.id,
-        public_id=row.public_id,
         organisation_id=row.organisation_id,
         administrator_email=row.administrator_email,
         networks=parse_networks(row.networks),
@@ -431,7 +437,7 @@ def _read(row: Row[Any]) -> Confirmation:
         phone_confirmed_at=row.phone_confirmed_at,
         email_confirmed_at=row.email_confirmed_at,
         code=_read_code(row) if row.code_seal else None,
-        email_link=_read_link(row) if row.link_public_id else None,
+        email_link=_read_link(row) if row.link_id else None,
         report=row.report,
     )
 
@@ -454,8 +460,7 @@ def _read_code(row: Row[Any]) -> Code:
 
 def _read_link(row: Row[Any]) -> EmailLink:
     return EmailLink(
-        id=row.email_link_id,
-        public_id=row.link_public_id,
+        id=row.link_id,
         posted_at=row.link_posted_at,
         expires_at=row.link_expires_at,
         again_at=row.link_again_at,

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, update
 
 from portal import clock, config, journal, outbox
 from portal import proofs as signed
@@ -11,24 +11,15 @@ from portal.confirmation.confirmation import (
     NotOpenError,
     Standing,
     Wait,
-    find_by_id,
     prove,
 )
-from portal.confirmation.tables import confirmations, email_links
+from portal.confirmation.tables import email_links
 from portal.database import db
 
 LINK = "email"  # the purpose that the link is signed for
 AGAIN_AFTER = timedelta(seconds=60)  # product.md, «Numbers»
 
 _ADD = insert(email_links)
-_POINT_AT = (
-    update(confirmations)
-    .where(confirmations.c.id == bindparam("of"))
-    .values(email_link_id=bindparam("newest"))
-)
-_OWNER = select(email_links.c.confirmation_id).where(
-    email_links.c.public_id == bindparam("public_id")
-)
 _TAKE = (
     update(email_links)
     .where(
@@ -50,45 +41,38 @@ def send_email_link(confirmation: Confirmation, address: object) -> Wait | None:
         if now < older.again_at:
             return Wait(older.again_at)
         outbox.withdraw(older.message_id)
-    public_id = signed.new_public_id()
+    id = signed.new_public_id()
     expires_at = now + config.settings.email_link_lifetime
     message_id = outbox.post(
         "email",
         "email_link",
         confirmation.details.email,
         confirmation.organisation_id,
-        token=signed.sign(LINK, public_id),
+        about=confirmation.id,
+        token=signed.sign(LINK, id),
         until=expires_at.isoformat(),
         name=confirmation.details.short_name or confirmation.details.name,
         person=confirmation.details.full_name,
         id=confirmation.organisation_id,
     )
-    added = db.execute(
+    db.execute(
         _ADD,
         {
-            "public_id": public_id,
+            "id": id,
             "confirmation_id": confirmation.id,
             "message_id": message_id,
             "posted_at": now,
             "expires_at": expires_at,
             "again_at": now + AGAIN_AFTER,
         },
-    ).inserted_primary_key
-    assert added is not None
-    db.execute(_POINT_AT, {"of": confirmation.id, "newest": added[0]})
+    )
     journal.record(
         confirmation.chain, "email_link.posted", "responsible", address, message=message_id
     )
     return None
 
 
-def find_email_link(public_id: str) -> Confirmation | None:
-    """The request that a second link belongs to, whether or not the link still works."""
-    owner = db.scalar(_OWNER, public_id=public_id)
-    return find_by_id(owner) if owner else None
-
-
-def follow_email_link(confirmation: Confirmation, public_id: str, address: object) -> None:
+def follow_email_link(confirmation: Confirmation, link_id: str, address: object) -> None:
     """Confirm the address that the link was sent to.
 
     Raises NotOpenError for a link that is old or was followed by a newer one. Pressing twice on
@@ -98,7 +82,7 @@ def follow_email_link(confirmation: Confirmation, public_id: str, address: objec
     if confirmation.email_confirmed_at:
         return
     confirmation.must_be_open()
-    if link is None or link.public_id != public_id:
+    if link is None or link.id != link_id:
         raise NotOpenError(Standing.RETIRED)
     if not db.changed(_TAKE, of=link.id, now=clock.now()):
         raise NotOpenError(Standing.EXPIRED)

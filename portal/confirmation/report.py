@@ -50,6 +50,7 @@ def report(
         "reported",
         confirmation.administrator_email,
         confirmation.organisation_id,
+        about=confirmation.id,
         name=confirmation.details.short_name or confirmation.details.name,
         person=confirmation.details.full_name,
         id=confirmation.organisation_id,

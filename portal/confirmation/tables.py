@@ -17,8 +17,7 @@ from portal.database import Encrypted, Moment, metadata
 confirmations = Table(
     "confirmations",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("public_id", String(22), nullable=False, unique=True),
+    Column("id", String(22), primary_key=True),
     Column("organisation_id", ForeignKey("organisations.id"), nullable=False, index=True),
     Column("record_id", ForeignKey("records.id"), nullable=False),
     Column("state", String(10), nullable=False),
@@ -27,11 +26,10 @@ confirmations = Table(
     Column("expires_at", Moment, nullable=False),
     Column("ended_at", Moment),
     Column("letter_id", ForeignKey("messages.id"), nullable=False),
-    Column("code_id", Integer),  # the newest code; no foreign key, for each names the other
-    Column("email_link_id", Integer),  # the newest link
     Column("wrong_codes", Integer, nullable=False, server_default="0"),  # in a row
     Column("paused_until", Moment),
     Column("report", Encrypted("confirmations.report")),
+    sqlite_with_rowid=False,
 )
 Index(
     "uq_confirmations_open",
@@ -59,14 +57,14 @@ codes = Table(
 email_links = Table(
     "email_links",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("public_id", String(22), nullable=False, unique=True),
+    Column("id", String(22), primary_key=True),
     Column("confirmation_id", ForeignKey("confirmations.id"), nullable=False, index=True),
     Column("message_id", ForeignKey("messages.id"), nullable=False),
     Column("posted_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
     Column("again_at", Moment, nullable=False),
     Column("used_at", Moment),
+    sqlite_with_rowid=False,
 )
 
 # That this person answered at this phone or email. A contact is confirmed when a proof of the

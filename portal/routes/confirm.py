@@ -15,9 +15,10 @@ from portal.confirmation import Answer, Confirmation, Judgement, NotOpenError, S
 from portal.confirmation.confirmation import LINK
 from portal.confirmation.email_link import LINK as EMAIL_LINK
 from portal.database import db
-from portal.forms import ActionForm, CodeForm, ReportForm
+from portal.forms import ReportForm
 from portal.language import gettext as _
 from portal.pages import htmx, respond, retry_after, sorry
+from portal.sessions import is_own_form
 
 bp = Blueprint("confirm", __name__)
 
@@ -35,20 +36,20 @@ def only_from_the_secure_channel() -> ResponseReturnValue | None:
     return None
 
 
-def _asked_for(token: str = "", public_id: str = "", link_id: str = "") -> Confirmation | None:
+def _asked_for(token: str = "", id: str = "", link_id: str = "") -> Confirmation | None:
     if token:
         return _of_token(token)
-    if (public_id or link_id) not in session.get(OPENED, ()):
+    if (id or link_id) not in session.get(OPENED, ()):
         return None
-    return confirmation.find(public_id) if public_id else confirmation.find_email_link(link_id)
+    return confirmation.find(id) if id else confirmation.find_by_email_link(link_id)
 
 
 def _of_token(token: str) -> Confirmation | None:
     if request.endpoint == "confirm.open_link":
-        public_id = proofs.unsign(LINK, token)
-        return confirmation.find(public_id) if public_id else None
+        id = proofs.unsign(LINK, token)
+        return confirmation.find(id) if id else None
     link_id = proofs.unsign(EMAIL_LINK, token)
-    return confirmation.find_email_link(link_id) if link_id else None
+    return confirmation.find_by_email_link(link_id) if link_id else None
 
 
 def _outside() -> Response:
@@ -69,17 +70,17 @@ def open_link(token: str) -> ResponseReturnValue:  # noqa: ARG001 - read by the 
         return _dead_link()
     if not found.is_open:
         return _ended(found, 410)
-    _remember(found.public_id)
-    return redirect(url_for(".page", public_id=found.public_id), 303)
+    _remember(found.id)
+    return redirect(url_for(".page", id=found.id), 303)
 
 
-@bp.get("/confirmation/<public_id>")
-def page(public_id: str) -> ResponseReturnValue:  # noqa: ARG001
+@bp.get("/confirmation/<id>")
+def page(id: str) -> ResponseReturnValue:  # noqa: ARG001
     return _look(popup=False)
 
 
-@bp.get("/confirmation/<public_id>/code")
-def code_page(public_id: str) -> ResponseReturnValue:  # noqa: ARG001
+@bp.get("/confirmation/<id>/code")
+def code_page(id: str) -> ResponseReturnValue:  # noqa: ARG001
     """The same page with the popup for the code."""
     return _look(popup=True)
 
@@ -96,47 +97,46 @@ def _look(*, popup: bool) -> ResponseReturnValue:
 # The phone
 
 
-@bp.post("/confirmation/<public_id>/phone")
-def request_code(public_id: str) -> ResponseReturnValue:
+@bp.post("/confirmation/<id>/phone")
+def request_code(id: str) -> ResponseReturnValue:
     found: Confirmation | None = g.confirmation
     if found is None:
         return _reopen()
-    if not ActionForm().validate_on_submit():
+    if not is_own_form():
         return _page(found, notice=_stale(), status=422)
     wait = confirmation.request_code(found, g.address)
     db.commit()
-    return _sent(public_id, wait, ".code_page")
+    return _sent(id, wait, ".code_page")
 
 
-@bp.post("/confirmation/<public_id>/code/new")
-def send_code_again(public_id: str) -> ResponseReturnValue:
+@bp.post("/confirmation/<id>/code/new")
+def send_code_again(id: str) -> ResponseReturnValue:
     found: Confirmation | None = g.confirmation
     if found is None:
         return _reopen()
-    if not ActionForm().validate_on_submit():
+    if not is_own_form():
         return _page(found, popup=True, notice=_stale(), status=422)
     wait = confirmation.send_code_again(found, g.address)
     db.commit()
-    return _sent(public_id, wait, ".code_page")
+    return _sent(id, wait, ".code_page")
 
 
-@bp.post("/confirmation/<public_id>/code")
-def enter_code(public_id: str) -> ResponseReturnValue:
+@bp.post("/confirmation/<id>/code")
+def enter_code(id: str) -> ResponseReturnValue:
     found: Confirmation | None = g.confirmation
     if found is None:
         return _reopen()
-    form = CodeForm()
-    typed = form.code.data or ""
-    if not form.validate_on_submit():
+    typed = request.form.get("code", "")
+    if not is_own_form():
         return _page(found, popup=True, typed=typed, error=_stale(), status=422)
     if not typed.strip():
         return _page(found, popup=True, error=_("Введите шесть цифр из СМС."), status=422)
     answer = confirmation.enter_code(found, typed, g.address)
     db.commit()
     if answer.judgement is Judgement.RIGHT:
-        return _done(public_id, ".page")
+        return _done(id, ".page")
     error, status = _advice(answer)
-    response = _page(_again(public_id), popup=True, typed=typed, error=error, status=status)
+    response = _page(_again(id), popup=True, typed=typed, error=error, status=status)
     return retry_after(response, answer.moment) if status == 429 and answer.moment else response
 
 
@@ -170,16 +170,16 @@ def _advice(answer: Answer) -> tuple[str, int]:
 # The email
 
 
-@bp.post("/confirmation/<public_id>/email")
-def send_email_link(public_id: str) -> ResponseReturnValue:
+@bp.post("/confirmation/<id>/email")
+def send_email_link(id: str) -> ResponseReturnValue:
     found: Confirmation | None = g.confirmation
     if found is None:
         return _reopen()
-    if not ActionForm().validate_on_submit():
+    if not is_own_form():
         return _page(found, notice=_stale(), status=422)
     wait = confirmation.send_email_link(found, g.address)
     db.commit()
-    return _sent(public_id, wait, ".page")
+    return _sent(id, wait, ".page")
 
 
 @bp.get("/confirm-email/<token>")
@@ -208,7 +208,7 @@ def follow_email_link(link_id: str) -> ResponseReturnValue:
     found: Confirmation | None = g.confirmation
     if found is None:
         return _reopen()
-    if not ActionForm().validate_on_submit():
+    if not is_own_form():
         return _email_page(found, link_id, 422)
     confirmation.follow_email_link(found, link_id, g.address)
     db.commit()
@@ -217,7 +217,7 @@ def follow_email_link(link_id: str) -> ResponseReturnValue:
 
 def _works(found: Confirmation, link_id: str) -> bool:
     link = found.email_link
-    return found.awaits_email_link and link is not None and link.public_id == link_id
+    return found.awaits_email_link and link is not None and link.id == link_id
 
 
 def _email_page(found: Confirmation, link_id: str, status: int) -> Response:
@@ -228,16 +228,15 @@ def _email_page(found: Confirmation, link_id: str, status: int) -> Response:
         link_id=link_id,
         works=_works(found, link_id),
         stale=_stale() if status == 422 else "",
-        form=ActionForm(),
-        opened=found.public_id in session.get(OPENED, ()),
+        opened=found.id in session.get(OPENED, ()),
     )
 
 
 # An error in the data
 
 
-@bp.route("/confirmation/<public_id>/report", methods=["GET", "POST"])
-def report(public_id: str) -> ResponseReturnValue:
+@bp.route("/confirmation/<id>/report", methods=["GET", "POST"])
+def report(id: str) -> ResponseReturnValue:
     found: Confirmation | None = g.confirmation
     if found is None:
         return _reopen()
@@ -248,7 +247,7 @@ def report(public_id: str) -> ResponseReturnValue:
         if not any(form.errors.values()):
             confirmation.report(found, proposed, form.comment.data, g.address)
             db.commit()
-            return redirect(url_for(".page", public_id=public_id), 303)
+            return redirect(url_for(".page", id=id), 303)
     return respond(
         "confirm/report.html",
         status=422 if form.is_submitted() else 200,
@@ -299,7 +298,6 @@ def _page(
         notice=notice,
         error=error,
         typed=typed,
-        form=ActionForm(),
         next_code=confirmation.next_code(found) if popup else None,
         changes=_changes(found),
         organisation_fields=organisation.ORGANISATION_FIELDS,
@@ -307,26 +305,26 @@ def _page(
     )
 
 
-def _done(public_id: str, endpoint: str) -> ResponseReturnValue:
+def _done(id: str, endpoint: str) -> ResponseReturnValue:
     """After a step: htmx gets the part at once, a plain form is sent to its page."""
     if not htmx():
-        return redirect(url_for(endpoint, public_id=public_id), 303)
-    return _page(_again(public_id), popup=endpoint == ".code_page")
+        return redirect(url_for(endpoint, id=id), 303)
+    return _page(_again(id), popup=endpoint == ".code_page")
 
 
-def _sent(public_id: str, wait: Wait | None, endpoint: str) -> ResponseReturnValue:
+def _sent(id: str, wait: Wait | None, endpoint: str) -> ResponseReturnValue:
     if wait is None:
-        return _done(public_id, endpoint)
+        return _done(id, endpoint)
     sentence = _pause(wait.until) if wait.paused else _too_soon(wait.until)
     in_popup = endpoint == ".code_page"
-    found = _again(public_id)
+    found = _again(id)
     shown = {"error": sentence} if in_popup and found.code else {"notice": sentence}
     return retry_after(_page(found, popup=in_popup, status=429, **shown), wait.until)
 
 
-def _again(public_id: str) -> Confirmation:
+def _again(id: str) -> Confirmation:
     """The request as it is after the step."""
-    found = confirmation.find(public_id)
+    found = confirmation.find(id)
     assert found is not None, "a request is never deleted while it is worked on"
     return found
 
@@ -368,9 +366,9 @@ def _reopen() -> Response:
     )
 
 
-def _remember(public_id: str) -> None:
-    opened = [each for each in session.get(OPENED, ()) if each != public_id]
-    session[OPENED] = [*opened, public_id][-MOST_OPENED:]
+def _remember(id: str) -> None:
+    opened = [each for each in session.get(OPENED, ()) if each != id]
+    session[OPENED] = [*opened, id][-MOST_OPENED:]
 
 
 def _stale() -> str:

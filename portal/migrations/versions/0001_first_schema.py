@@ -59,6 +59,7 @@ def upgrade() -> None:
         "messages",
         sa.Column("id", sa.String(length=22), nullable=False),
         sa.Column("organisation_id", sa.String(length=40), nullable=False),
+        sa.Column("about", sa.String(length=22), nullable=True),
         sa.Column("channel", sa.String(length=10), nullable=False),
         sa.Column("letter", sa.String(length=40), nullable=False),
         sa.Column("recipient", sa.LargeBinary(), nullable=False),
@@ -75,13 +76,16 @@ def upgrade() -> None:
             ["organisation_id"], ["organisations.id"], name=op.f("fk_messages_organisation_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_messages")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("messages", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_messages_about"), ["about"], unique=False)
         batch_op.create_index(
-            batch_op.f("ix_messages_channel_due_at"), ["channel", "due_at"], unique=False
-        )
-        batch_op.create_index(
-            batch_op.f("ix_messages_organisation_id"), ["organisation_id"], unique=False
+            "ix_messages_due",
+            ["channel", "due_at"],
+            unique=False,
+            sqlite_where=sa.text("due_at IS NOT NULL"),
+            postgresql_where=sa.text("due_at IS NOT NULL"),
         )
 
     op.create_table(
@@ -106,8 +110,7 @@ def upgrade() -> None:
 
     op.create_table(
         "confirmations",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("public_id", sa.String(length=22), nullable=False),
+        sa.Column("id", sa.String(length=22), nullable=False),
         sa.Column("organisation_id", sa.String(length=40), nullable=False),
         sa.Column("record_id", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
@@ -116,8 +119,6 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("letter_id", sa.String(length=22), nullable=False),
-        sa.Column("code_id", sa.Integer(), nullable=True),
-        sa.Column("email_link_id", sa.Integer(), nullable=True),
         sa.Column("wrong_codes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("paused_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("report", sa.LargeBinary(), nullable=True),
@@ -131,7 +132,7 @@ def upgrade() -> None:
             ["record_id"], ["records.id"], name=op.f("fk_confirmations_record_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_confirmations")),
-        sa.UniqueConstraint("public_id", name=op.f("uq_confirmations_public_id")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("confirmations", schema=None) as batch_op:
         batch_op.create_index(
@@ -148,7 +149,7 @@ def upgrade() -> None:
     op.create_table(
         "codes",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("confirmation_id", sa.Integer(), nullable=False),
+        sa.Column("confirmation_id", sa.String(length=22), nullable=False),
         sa.Column("message_id", sa.String(length=22), nullable=False),
         sa.Column("seal", sa.LargeBinary(length=32), nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=False),
@@ -170,9 +171,8 @@ def upgrade() -> None:
 
     op.create_table(
         "email_links",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("public_id", sa.String(length=22), nullable=False),
-        sa.Column("confirmation_id", sa.Integer(), nullable=False),
+        sa.Column("id", sa.String(length=22), nullable=False),
+        sa.Column("confirmation_id", sa.String(length=22), nullable=False),
         sa.Column("message_id", sa.String(length=22), nullable=False),
         sa.Column("posted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
@@ -185,7 +185,7 @@ def upgrade() -> None:
             ["message_id"], ["messages.id"], name=op.f("fk_email_links_message_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_email_links")),
-        sa.UniqueConstraint("public_id", name=op.f("uq_email_links_public_id")),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("email_links", schema=None) as batch_op:
         batch_op.create_index(
@@ -200,7 +200,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=10), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(length=32), nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=False),
-        sa.Column("confirmation_id", sa.Integer(), nullable=False),
+        sa.Column("confirmation_id", sa.String(length=22), nullable=False),
         sa.Column("address", sa.String(length=45), nullable=False),
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(

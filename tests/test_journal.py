@@ -73,6 +73,24 @@ def test_an_empty_journal_is_whole(app: Flask) -> None:
     assert broken() is None
 
 
+def test_lines_of_one_transaction_follow_each_other(lines: None) -> None:
+    with db.writing():
+        for number in (6, 7):
+            for chain in (FIRST, SECOND):
+                journal.record(chain, "code.posted", "responsible", message=f"m{number}")
+        db.commit()
+    assert broken() is None
+    assert line(SECOND, 7).details == '{"message": "m7"}'
+
+
+def test_a_line_that_was_undone_leaves_no_gap(lines: None) -> None:
+    with db.writing():
+        journal.record(FIRST, "code.posted", "responsible")
+    write(FIRST, 6)
+    assert broken() is None
+    assert line(FIRST, 6).details == '{"message": "m6"}'
+
+
 CHANGES: list[dict[str, Any]] = [
     {"name": "code.wrong"},
     {"actor": "somebody"},

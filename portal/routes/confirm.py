@@ -69,7 +69,7 @@ def open_link(token: str) -> ResponseReturnValue:  # noqa: ARG001 - read by the 
     if found is None:
         return _dead_link()
     if not found.is_open:
-        return _ended(found, 410)
+        return _ended(found)
     _remember(found.id)
     return redirect(url_for(".page", id=found.id), 303)
 
@@ -343,8 +343,11 @@ def _changes(found: Confirmation) -> list[tuple[str, str, str]]:
     ]
 
 
-def _ended(found: Confirmation, status: int) -> Response:
-    return respond("confirm/page.html", status=status, confirmation=found, changes=[])
+def _ended(found: Confirmation) -> Response:
+    """A link that was followed after its request had ended."""
+    if found.standing is Standing.COMPLETED:
+        return respond("confirm/completed.html", status=410, confirmation=found)
+    return respond("confirm/page.html", status=410, confirmation=found, changes=_changes(found))
 
 
 def _dead_link() -> Response:

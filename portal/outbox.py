@@ -18,16 +18,18 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     Row,
     String,
     Table,
     bindparam,
     insert,
     select,
+    type_coerce,
     update,
 )
 
-from portal import clock, journal, proofs
+from portal import clock, journal, keys, proofs
 from portal.database import Encrypted, Moment, db, metadata
 from portal.gateways import Gateway, Outgoing, Reason, Trouble
 
@@ -83,8 +85,13 @@ Index(
 )
 
 _ADD = insert(messages)
+# Decrypted only when it is written out: one message that nobody can read holds up no other.
 _NEXT = (
-    select(messages)
+    select(
+        *(each for each in messages.c if each.name not in {"recipient", "words"}),
+        type_coerce(messages.c.recipient, LargeBinary).label("recipient"),
+        type_coerce(messages.c.words, LargeBinary).label("words"),
+    )
     .where(messages.c.channel == bindparam("of"), messages.c.due_at <= bindparam("now"))
     .order_by(messages.c.due_at)
     .limit(1)
@@ -279,7 +286,7 @@ def _finish(id: str, **how: object) -> int:
 
 def _render(message: Row[Any]) -> Outgoing:
     """Write the message out. A letter's first line of text is its subject."""
-    words = json.loads(message.words)
+    words = json.loads(_decrypt(message.words, "words"))
     folder = "sms" if message.channel == "sms" else "letters"
     text = _template(f"{folder}/{message.letter}.txt").render(words).strip()
     subject, html = "", ""
@@ -288,12 +295,19 @@ def _render(message: Row[Any]) -> Outgoing:
         html = _template(f"letters/{message.letter}.html").render(words | {"subject": subject})
     return Outgoing(
         id=message.id,
-        recipient=message.recipient,
+        recipient=_decrypt(message.recipient, "recipient"),
         subject=subject,
         text=text.strip() + ("\n" if message.channel == "email" else ""),
         html=html,
         posted_at=message.posted_at,
     )
+
+
+def _decrypt(stored: bytes, column: str) -> str:
+    try:
+        return keys.decrypt(stored, f"messages.{column}")
+    except keys.UnreadableError as error:
+        raise Trouble(Reason.MISCONFIGURED) from error  # its key may be put back
 
 
 def _template(name: str) -> Any:

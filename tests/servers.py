@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 DROP = "drop"  # the other side lets go of the connection
 HANG = "hang"  # it says nothing any more
+LOSE = "lose"  # it takes the letter, and the answer is lost
 TRICKLE = "trickle"  # it says something, for ever
 DAY = datetime.timedelta(days=1)
 
@@ -194,9 +195,12 @@ class MailServer:
         self, server: Any, session: Any, envelope: Any
     ) -> str:
         mood = await self._mood(server, "DATA")
-        if mood is None:
+        if mood in {None, LOSE}:
             letter = Letter(envelope.mail_from, envelope.rcpt_tos, envelope.content)
             self.letters.append(letter)
+        if mood == LOSE:
+            server.transport.abort()
+            self.moods.clear()
         return mood or "250 OK"
 
 
@@ -218,7 +222,7 @@ class SmsGateway:
         self.connections = 0
         self.answers: deque[tuple[int, Any] | str] = deque()  # a status with a body, or a mood
         self.came = threading.Event()
-        self._ended = threading.Event()
+        self._let_go = threading.Event()
         self._server = _Server((HOST, 0), _Handler)
         self._server.gateway = self
         if tls:
@@ -233,7 +237,7 @@ class SmsGateway:
         self._thread.start()
 
     def stop(self) -> None:
-        self._ended.set()
+        self.let_go()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -242,8 +246,12 @@ class SmsGateway:
         return self.answers.popleft() if self.answers else (200, {"id": f"g-{len(self.asked)}"})
 
     def wait(self, seconds: float) -> bool:
-        """Wait, as a gateway that hangs does; true once the test is over."""
-        return self._ended.wait(seconds)
+        """Wait, as a gateway that hangs does; true once it was let go."""
+        return self._let_go.wait(seconds)
+
+    def let_go(self) -> None:
+        """End every request that hangs."""
+        self._let_go.set()
 
 
 class _Server(ThreadingHTTPServer):

@@ -23,7 +23,7 @@ class Reason(StrEnum):
     REFUSED = "refused"  # the other side will never take it
     UNREACHABLE = "unreachable"  # no connection, or it broke
     BUSY = "busy"  # the other side asks to come back later
-    MISCONFIGURED = "misconfigured"  # our sender, password or certificate is at fault
+    MISCONFIGURED = "misconfigured"  # our sender, password, certificate or key is at fault
     EXPIRED = "expired"  # it would be worth nothing any more
     GIVEN_UP = "given_up"  # tried for hours
     WITHDRAWN = "withdrawn"  # a newer message took its place

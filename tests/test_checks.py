@@ -249,11 +249,12 @@ def test_an_inn_with_other_control_digits_is_refused(body: str) -> None:
 
 
 @given(bodies)
+@example("500000000")  # one digit away from ten zeros, whose control digit is right
 def test_every_change_of_one_digit_of_an_inn_is_refused(body: str) -> None:
     """Save where the sum modulo 11 goes from 0 to 10 or back: both are written 0 by the rule."""
     number, plain = inn_of(body)
     for other in neighbours(number):
-        if inn_of(other[: len(body)])[0] == other:
+        if inn_of(other[: len(body)])[0] == other and other.strip("0"):
             assert not plain or len(number) == 12
             assert checks.inn(other) == other
         else:

@@ -167,11 +167,11 @@ class Database:
         return self.connection.execute(statement, parameters).rowcount
 
     def commit(self) -> None:
-        """Keep what this transaction wrote. The connection goes back to its pool."""
+        """Keep what this transaction wrote; what comes after it reads, and takes no lock."""
         connection = getattr(self._here, "connection", None)
         if connection is not None:
             connection.commit()
-            self._release()
+        self.begin(writes=False)
 
     def close(self) -> None:
         """Undo what was not committed and let the connection go."""
@@ -189,7 +189,9 @@ db = Database()
 
 
 def _reader(url: str) -> Engine:
-    engine = create_engine(url, module=pysqlite3, isolation_level="AUTOCOMMIT")
+    engine = create_engine(
+        url, module=pysqlite3, isolation_level="AUTOCOMMIT", hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
@@ -200,7 +202,7 @@ def _reader(url: str) -> Engine:
 
 
 def _writer(url: str, here: threading.local) -> Engine:
-    engine = create_engine(url, module=pysqlite3)
+    engine = create_engine(url, module=pysqlite3, hide_parameters=True)
     turn = threading.Lock()
 
     @event.listens_for(engine, "connect")

@@ -34,7 +34,7 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-JOURNEYS = 300
+JOURNEYS = 200
 WARM_UP = 40
 AT_ONCE = 6
 ROUNDS = 3

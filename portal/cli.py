@@ -1,6 +1,7 @@
 """The `portal` command. Exit status 2 and one sentence where the portal cannot start."""
 
 import base64
+import gc
 import os
 import secrets
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import click
 import structlog
+from flask import Flask
 from sqlalchemy.exc import OperationalError
 from tqdm import tqdm
 
@@ -20,6 +22,7 @@ from portal import (
     gateways,
     importing,
     journal,
+    logs,
     organisation,
     outbox,
     schema,
@@ -35,15 +38,7 @@ log = structlog.get_logger()
 
 def main() -> None:
     """Run a command; a bad setting ends it with one sentence."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    logs.configure()
     try:
         portal()
     except config.BadSettingError as error:
@@ -88,7 +83,7 @@ def serve(host: str, port: int, socket: Path | None, workers: int, threads: int)
     from granian.log import LogLevels  # noqa: PLC0415
 
     Granian(
-        "portal:create_app",
+        "portal.cli:create_web",
         factory=True,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
@@ -101,6 +96,20 @@ def serve(host: str, port: int, socket: Path | None, workers: int, threads: int)
         websockets=False,
         log_level=LogLevels.warning,
     ).serve()
+
+
+def create_web() -> Flask:
+    """The application for one worker process of the web server.
+
+    What is there after the start stays: taking it out of the garbage collector's rounds, and
+    making those rarer, saves a tenth of the CPU of a journey (`make bench`).
+    """
+    logs.configure()
+    app = create_app()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+    return app
 
 
 @portal.command()
@@ -253,7 +262,11 @@ def journal_group() -> None:
 def verify() -> None:
     """Check the chains of events; exit status 1 and the first broken line if one is."""
     with create_app().app_context(), db.reading():
-        broken = journal.first_broken_line()
+        try:
+            broken = journal.first_broken_line()
+        except (ValueError, TypeError, AssertionError):
+            click.echo("Журнал нарушен: одну из строк нельзя прочитать.")
+            sys.exit(1)
     if broken:
         click.echo(f"Цепочка {broken.chain} нарушена в строке {broken.number}.")
         sys.exit(1)

@@ -21,11 +21,12 @@ def client_address(
 ) -> Address | None:
     """The address a request came from, or None where it cannot be known.
 
-    `peer` is the other end of the connection, `forwarded_for` the header or None if there is
+    `peer` is the other end of the connection, empty for a Unix socket, which only the proxy that
+    it was made for can open; `forwarded_for` the header or None if there is
     none, `proxies` those whose header counts.
     """
     address = parse(peer)
-    if address is None or not is_inside(address, proxies):
+    if peer and (address is None or not is_inside(address, proxies)):
         return address
     if forwarded_for is None:
         return None

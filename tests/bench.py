@@ -1,8 +1,10 @@
 """What a journey costs: CPU of the web server and the delivery worker, against bare pages.
 
+A bare page is a table of 20 rows through the portal's layout, a route of the same application
+without database, session or form; what plain Flask takes for it stands beside (tests/bare.py).
 A journey is what a person with scripts does: the letter's link, the page, the code, the second
 link, completion; every row, event, letter and SMS is real, over SMTP and HTTP to sinks in this
-process, whose CPU does not count. Both servers run the same way: granian, one worker, two threads.
+process, whose CPU does not count. All servers run the same way: granian, one worker, two threads.
 """
 
 from __future__ import annotations
@@ -32,13 +34,13 @@ from aiosmtpd.controller import Controller
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-JOURNEYS = 200
+JOURNEYS = 300
 WARM_UP = 40
 AT_ONCE = 6
 ROUNDS = 3
-PORT, BARE_PORT = 8471, 8472
+PORT, BARE_PORT, PLAIN_PORT = 8471, 8472, 8475
 TICKS = os.sysconf("SC_CLK_TCK")
 
 arrived: dict[str, Queue[str]] = defaultdict(Queue)
@@ -58,7 +60,7 @@ class MailSink:
 class SmsSink(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         arrived[body["to"]].put(body["text"])
         answer = json.dumps({"id": body["id"]}).encode()
@@ -82,8 +84,7 @@ class Client:
 
     def get(self, path: str, *, compressed: bool = False) -> bytes:
         headers = {"Accept-Encoding": "br, gzip"} if compressed else {}
-        body = self._ask("GET", path, None, headers)
-        return body
+        return self._ask("GET", path, None, headers)
 
     def post(self, path: str, *, scripts: bool = True, **fields: str) -> None:
         token = re.search(r'name="csrf_token" value="([^"]+)"', self.text)
@@ -127,10 +128,10 @@ def journey(number: int) -> None:
     arrived[f"admin{number}@bench.example"].get(timeout=60)
 
 
-def bare_page(_: int) -> None:
-    client = Client(BARE_PORT)
-    for _time in range(7):
-        client.get("/")
+def seven_pages(port: int) -> None:
+    client = Client(port)
+    for _ in range(7):
+        client.get("/bare")
 
 
 def path_in(letter: str) -> str:
@@ -159,7 +160,7 @@ def cpu_seconds(*roots: int) -> float:
         tree |= more
 
 
-def measure(do: Any, numbers: range, *pids: int, words: str) -> float:
+def measure(do: Any, numbers: Sequence[int], *pids: int, words: str) -> float:
     """CPU milliseconds for each time that `do` is done."""
     before = cpu_seconds(*pids)
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -252,43 +253,47 @@ def main() -> None:
             capture_output=True,
         )
     serve = ["-m", "portal", "serve", "--port", str(PORT)]
-    bare = ["-m", "granian", "tests.bare:create_app", "--factory", "--interface", "wsgi"]
-    bare += ["--port", str(BARE_PORT), "--blocking-threads", "2", "--http", "1", "--no-ws"]
-    bare += ["--log-level", "warning"]
     try:
         with (
             started(*serve, environment=environment) as web,
             started("-m", "portal", "deliver", environment=environment) as delivery,
-            started(*bare, environment={}) as bare_web,
+            started(*_bare("portals", BARE_PORT), environment=environment) as bare,
+            started(*_bare("plain", PLAIN_PORT), environment={}) as plain,
         ):
             wait_for(PORT, "/health/ready")
-            wait_for(BARE_PORT, "/")
+            wait_for(BARE_PORT, "/bare")
+            wait_for(PLAIN_PORT, "/bare")
             while len(arrived) < count:  # the letters of the request are not part of a journey
                 time.sleep(0.2)
-            _report(web, delivery, bare_web, count)
+            _report(web, delivery, bare, plain, count)
     finally:
         mail.stop()
         sms.shutdown()
         shutil.rmtree(place)
 
 
-def _report(web: int, delivery: int, bare_web: int, count: int) -> None:
+def _bare(what: str, port: int) -> list[str]:
+    command = ["-m", "granian", f"tests.bare:{what}", "--factory", "--interface", "wsgi"]
+    command += ["--port", str(port), "--blocking-threads", "2", "--http", "1", "--no-ws"]
+    return [*command, "--log-level", "warning"]
+
+
+def _report(web: int, delivery: int, bare: int, plain: int, count: int) -> None:
     size, requests = first_load(path_in(arrived[f"person{count - 1}@bench.example"].get()))
     measure(journey, range(WARM_UP), web, delivery, words="warming up")
-    measure(bare_page, range(WARM_UP), bare_web, words="warming up")
     ratios = []
-    print(f"{'CPU in ms':<12}{'journey':>10}{'of it web':>12}{'delivery':>10}{'7 bare pages':>14}{'ratio':>8}")
+    print("CPU in ms      journey   of it web  delivery   7 bare pages  ratio   7 of plain Flask")
     for turn in range(ROUNDS):
         begin = WARM_UP + turn * JOURNEYS
-        web_before, delivery_before = cpu_seconds(web), cpu_seconds(delivery)
+        before = cpu_seconds(web)
         whole = measure(journey, range(begin, begin + JOURNEYS), web, delivery, words="journeys")
-        of_web = (cpu_seconds(web) - web_before) * 1000 / JOURNEYS
-        of_delivery = (cpu_seconds(delivery) - delivery_before) * 1000 / JOURNEYS
-        bare = measure(bare_page, range(JOURNEYS), bare_web, words="bare pages")
-        ratios.append(whole / bare)
+        of_web = (cpu_seconds(web) - before) * 1000 / JOURNEYS
+        pages = measure(seven_pages, [BARE_PORT] * JOURNEYS, bare, words="bare pages")
+        flask = measure(seven_pages, [PLAIN_PORT] * JOURNEYS, plain, words="plain pages")
+        ratios.append(whole / pages)
         print(
-            f"{f'round {turn + 1}':<12}{whole:>10.2f}{of_web:>12.2f}{of_delivery:>10.2f}"
-            f"{bare:>14.2f}{ratios[-1]:>8.2f}"
+            f"round {turn + 1:<7}{whole:>9.2f}{of_web:>12.2f}{whole - of_web:>10.2f}"
+            f"{pages:>15.2f}{ratios[-1]:>7.2f}{flask:>19.2f}"
         )
     print(f"journey / seven bare pages: {sorted(ratios)[len(ratios) // 2]:.2f}")
     print(f"first load: {size:.1f} kB in {requests} requests")

@@ -11,6 +11,8 @@ import smtplib
 import ssl
 import time
 from email.charset import BASE64, Charset
+from email.header import Header
+from email.policy import compat32
 from urllib.parse import unquote, urlsplit
 
 import flask_mail
@@ -28,6 +30,22 @@ HEADERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"
 # Any mail server takes base64; and a long comment in it has no line longer than RFC 5322 allows.
 PLAIN = Charset("utf-8")
 PLAIN.body_encoding = BASE64
+
+
+# Flask-Mail writes letters by a policy that parses every header anew: thrice the CPU.
+WIRE = compat32.clone(linesep="\r\n")
+
+
+class Letter(flask_mail.Message):
+    """A letter that is written out without being parsed again."""
+
+    def as_bytes(self) -> bytes:
+        letter = self._message()
+        letter.policy = WIRE
+        del letter["Subject"]
+        subject = Header(self.subject, "utf-8", header_name="Subject")
+        letter["Subject"] = subject  # type: ignore[assignment] # compat32 takes a Header
+        return letter.as_bytes()
 
 
 class Connection(flask_mail.Connection):
@@ -108,10 +126,10 @@ class Smtp:
         if not alive:
             self.close()
 
-    def _letter(self, message: Outgoing) -> flask_mail.Message:
+    def _letter(self, message: Outgoing) -> Letter:
         if CONTROLS.search(message.subject + message.recipient):
             raise flask_mail.BadHeaderError
-        letter = flask_mail.Message(
+        letter = Letter(
             subject=message.subject,
             recipients=[message.recipient],
             body=message.text,

@@ -4,7 +4,8 @@ A bare page is a table of 20 rows through the portal's layout, a route of the sa
 without database, session or form; what plain Flask takes for it stands beside (tests/bare.py).
 A journey is what a person with scripts does: the letter's link, the page, the code, the second
 link, completion; every row, event, letter and SMS is real, over SMTP and HTTP to sinks in this
-process, whose CPU does not count. All servers run the same way: granian, one worker, two threads.
+process, whose CPU does not count. All servers run the same way: granian, one worker, two threads;
+journeys and bare pages take turns, so that all meet the same machine.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from aiosmtpd.controller import Controller
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 JOURNEYS = 300
 WARM_UP = 40
@@ -160,13 +161,21 @@ def cpu_seconds(*roots: int) -> float:
         tree |= more
 
 
-def measure(do: Any, numbers: Sequence[int], *pids: int, words: str) -> float:
-    """CPU milliseconds for each time that `do` is done."""
-    before = cpu_seconds(*pids)
+def turn(number: int) -> None:
+    """A journey and the pages it is compared with, so that all meet the same machine."""
+    journey(number)
+    seven_pages(BARE_PORT)
+    seven_pages(PLAIN_PORT)
+
+
+def measure(numbers: range, words: str, *pids: int) -> list[float]:
+    """Take the turns; CPU milliseconds of each process tree for one turn."""
+    before = [cpu_seconds(pid) for pid in pids]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        done = pool.map(do, numbers)
+        done = pool.map(turn, numbers)
         list(tqdm(done, desc=words, total=len(numbers), disable=None, leave=False))
-    return (cpu_seconds(*pids) - before) * 1000 / len(numbers)
+    after = [cpu_seconds(pid) for pid in pids]
+    return [(b - a) * 1000 / len(numbers) for a, b in zip(before, after, strict=True)]
 
 
 @contextmanager
@@ -280,19 +289,17 @@ def _bare(what: str, port: int) -> list[str]:
 
 def _report(web: int, delivery: int, bare: int, plain: int, count: int) -> None:
     size, requests = first_load(path_in(arrived[f"person{count - 1}@bench.example"].get()))
-    measure(journey, range(WARM_UP), web, delivery, words="warming up")
+    measure(range(WARM_UP), "warming up", web)
     ratios = []
     print("CPU in ms      journey   of it web  delivery   7 bare pages  ratio   7 of plain Flask")
-    for turn in range(ROUNDS):
-        begin = WARM_UP + turn * JOURNEYS
-        before = cpu_seconds(web)
-        whole = measure(journey, range(begin, begin + JOURNEYS), web, delivery, words="journeys")
-        of_web = (cpu_seconds(web) - before) * 1000 / JOURNEYS
-        pages = measure(seven_pages, [BARE_PORT] * JOURNEYS, bare, words="bare pages")
-        flask = measure(seven_pages, [PLAIN_PORT] * JOURNEYS, plain, words="plain pages")
+    for number in range(ROUNDS):
+        begin = WARM_UP + number * JOURNEYS
+        numbers = range(begin, begin + JOURNEYS)
+        of_web, of_delivery, pages, flask = measure(numbers, "journeys", web, delivery, bare, plain)
+        whole = of_web + of_delivery
         ratios.append(whole / pages)
         print(
-            f"round {turn + 1:<7}{whole:>9.2f}{of_web:>12.2f}{whole - of_web:>10.2f}"
+            f"round {number + 1:<7}{whole:>9.2f}{of_web:>12.2f}{of_delivery:>10.2f}"
             f"{pages:>15.2f}{ratios[-1]:>7.2f}{flask:>19.2f}"
         )
     print(f"journey / seven bare pages: {sorted(ratios)[len(ratios) // 2]:.2f}")

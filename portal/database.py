@@ -1,4 +1,4 @@
-"""The database: one connection for the request, command or worker step that is running.
+"""The database: the connections of the request, command or worker step that is running.
 
 Tables are SQLAlchemy Core; a noun keeps its own. Every row that a page shows is read by a
 statement built once, at import: that is what a page costs, so there is no ORM (docs/decisions.md).
@@ -10,29 +10,20 @@ each other in order, on a lock of their own, which is far fairer than SQLite's b
 """
 
 import threading
-from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pysqlite3
-from sqlalchemy import (
-    Connection,
-    DateTime,
-    Engine,
-    LargeBinary,
-    MetaData,
-    Row,
-    create_engine,
-    event,
-)
-from sqlalchemy.engine import CursorResult, make_url
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.sql import Executable
+from sqlalchemy import Connection, DateTime, Engine, LargeBinary, MetaData, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import TypeDecorator
 
 from portal import config, keys
+from portal.statements import Parameters, Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +38,7 @@ metadata = MetaData(
 )
 
 BUSY_SECONDS = 15
+MOST_PREPARED = 500
 
 
 class Moment(TypeDecorator[datetime]):
@@ -80,11 +72,13 @@ class Encrypted(TypeDecorator[str]):
 
 
 class Database:
-    """Engines for reading and writing, and the open connection of each thread."""
+    """Two connections for each thread, one that reads and one that writes."""
 
     def __init__(self) -> None:
         self._here = threading.local()
         self._engines: tuple[Engine, ...] = ()
+        self._turn = threading.Lock()
+        self._prepared: dict[tuple[ClauseElement, tuple[str, ...]], Prepared] = {}
 
     def use(self, url: str) -> None:
         """Work on the database at `url`; nothing is opened yet."""
@@ -96,11 +90,15 @@ class Database:
             reason = f"PORTAL_DATABASE_URL names a folder that cannot be made: {error.strerror}."
             raise config.BadSettingError(reason) from None
         self.url = url
-        self._engines = self._reader, self._writer = _reader(url), _writer(url, self._here)
+        self._engines = _engine(url, writes=False), _engine(url, writes=True)
 
     def dispose(self) -> None:
-        """Close every connection; the next statement opens new ones."""
+        """Close this thread's connections, and have every thread open new ones."""
         self.close()
+        for connection in self._connections():
+            if connection is not None:
+                connection.close()
+        self._here = threading.local()
         for engine in self._engines:
             engine.dispose()
 
@@ -137,97 +135,123 @@ class Database:
 
     @property
     def connection(self) -> Connection:
-        """The connection of this thread; begins a transaction if none is open."""
-        here = self._here
-        connection: Connection | None = getattr(here, "connection", None)
+        """The connection of this thread, for what needs SQLAlchemy's own; begins if none began."""
+        writes = bool(getattr(self._here, "writes", False))
+        connection = self._connections()[writes]
         if connection is None:
-            engine = self._writer if getattr(here, "writes", False) else self._reader
-            connection = here.connection = engine.connect()
+            connection = self._engines[writes].connect()
+            self._connections()[writes] = connection
+        if writes and not connection.in_transaction():
+            self._begin(connection)
         return connection
 
-    def execute(
-        self,
-        statement: Executable,
-        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
-    ) -> CursorResult[Any]:
-        return self.connection.execute(statement, parameters)
+    def execute(self, statement: ClauseElement, *parameters: Parameters) -> None:
+        """Run a statement, once for each set of parameters."""
+        for each in parameters or ({},):
+            prepared = self._prepare(statement, each)
+            self._run(prepared, each)
 
-    def one(self, statement: Executable, **parameters: object) -> Row[Any] | None:
+    def one(self, statement: ClauseElement, **parameters: object) -> Any:
         """The first row of what a statement finds, or None."""
-        return self.connection.execute(statement, parameters).first()
+        prepared = self._prepare(statement, parameters)
+        stored = self._run(prepared, parameters).fetchall()
+        return prepared.read(stored[0]) if stored else None
 
-    def all(self, statement: Executable, **parameters: object) -> Sequence[Row[Any]]:
-        return self.connection.execute(statement, parameters).all()
+    def all(self, statement: ClauseElement, **parameters: object) -> list[Any]:
+        prepared = self._prepare(statement, parameters)
+        stored = self._run(prepared, parameters).fetchall()
+        return [prepared.read(each) for each in stored]
 
-    def scalar(self, statement: Executable, **parameters: object) -> Any:
-        return self.connection.execute(statement, parameters).scalar()
+    def scalar(self, statement: ClauseElement, **parameters: object) -> Any:
+        """The first value of the first row, or None."""
+        row = self.one(statement, **parameters)
+        return row[0] if row else None
 
-    def changed(self, statement: Executable, **parameters: object) -> int:
+    def changed(self, statement: ClauseElement, **parameters: object) -> int:
         """How many rows an UPDATE or DELETE changed: 0 means that somebody was first."""
-        return self.connection.execute(statement, parameters).rowcount
+        prepared = self._prepare(statement, parameters)
+        return int(self._run(prepared, parameters).rowcount)
 
     def commit(self) -> None:
         """Keep what this transaction wrote; what comes after it reads, and takes no lock."""
-        connection = getattr(self._here, "connection", None)
-        if connection is not None:
-            connection.commit()
+        self._end("commit")
         self.begin(writes=False)
 
     def close(self) -> None:
-        """Undo what was not committed and let the connection go."""
-        self._release()
+        """Undo what was not committed."""
+        self._end("rollback")
+        self._here.memo = None
 
-    def _release(self) -> None:
-        connection = getattr(self._here, "connection", None)
-        if connection is not None:
-            self._here.connection = None
-            self._here.memo = None
-            connection.close()
+    def _prepare(self, statement: ClauseElement, parameters: Parameters) -> Prepared:
+        key = statement, tuple(parameters)
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            if len(self._prepared) >= MOST_PREPARED:
+                self._prepared.clear()  # somebody builds statements anew: keep them from piling up
+            prepared = Prepared(statement, key[1], self._engines[0].dialect)
+            self._prepared[key] = prepared
+        return prepared
+
+    def _run(self, prepared: Prepared, parameters: Parameters) -> Any:
+        cursor = self.connection.connection.cursor()
+        try:
+            cursor.execute(prepared.sql, prepared.bind(parameters))
+        except pysqlite3.Error as error:
+            raise DBAPIError.instance(
+                prepared.sql, None, error, pysqlite3.Error, hide_parameters=True
+            ) from error
+        return cursor
+
+    def _connections(self) -> list[Connection | None]:
+        here = self._here
+        connections: list[Connection | None] | None = getattr(here, "connections", None)
+        if connections is None:
+            connections = here.connections = [None, None]
+        return connections
+
+    def _begin(self, connection: Connection) -> None:
+        if not self._turn.acquire(timeout=BUSY_SECONDS):
+            raise OperationalError("BEGIN", None, TimeoutError("another writer held the lock"))
+        try:
+            connection.begin()
+        except BaseException:
+            self._turn.release()
+            raise
+
+    def _end(self, how: str) -> None:
+        for connection in self._connections():
+            if connection is not None and connection.in_transaction():
+                wrote = connection is self._connections()[True]
+                try:
+                    getattr(connection, how)()
+                finally:
+                    if wrote:
+                        self._turn.release()
 
 
 db = Database()
 
 
-def _reader(url: str) -> Engine:
-    engine = create_engine(
-        url, module=pysqlite3, isolation_level="AUTOCOMMIT", hide_parameters=True
-    )
+def _engine(url: str, *, writes: bool) -> Engine:
+    """An engine for reading, each statement on its own, or for writing, the lock taken first."""
+    level = {} if writes else {"isolation_level": "AUTOCOMMIT"}
+    engine = create_engine(url, module=pysqlite3, hide_parameters=True, **level)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
-        _set_up(connection)
-        connection.execute("PRAGMA query_only = ON")
+        connection.isolation_level = None  # we say BEGIN ourselves
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if writes:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        else:
+            connection.execute("PRAGMA query_only = ON")
+
+    if writes:
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
-
-
-def _writer(url: str, here: threading.local) -> Engine:
-    engine = create_engine(url, module=pysqlite3, hide_parameters=True)
-    turn = threading.Lock()
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:
-        _set_up(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        if not turn.acquire(timeout=BUSY_SECONDS):
-            raise OperationalError("BEGIN", None, TimeoutError("another writer held the lock"))
-        here.has_turn = True
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    @event.listens_for(engine, "checkin")
-    def _return(_connection: object, _record: object) -> None:
-        if getattr(here, "has_turn", False):
-            here.has_turn = False
-            turn.release()
-
-    return engine
-
-
-def _set_up(connection: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    connection.execute("PRAGMA foreign_keys = ON")

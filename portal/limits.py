@@ -20,7 +20,7 @@ uses = Table(
 
 _RECENT = (
     select(uses.c.at)
-    .where(uses.c.key.in_(bindparam("keys", expanding=True)), uses.c.at > bindparam("since"))
+    .where(uses.c.key == bindparam("of"), uses.c.at > bindparam("since"))
     .order_by(uses.c.at.desc())
 )
 _ADD = insert(uses)
@@ -37,8 +37,10 @@ def free_at(name: str, limits: Sequence[Limit]) -> datetime | None:
     """When the next use of `name` is allowed, or None if it is now."""
     now = clock.now()
     longest = max(limit.span for limit in limits)
-    moments = [row.at for row in db.all(_RECENT, keys=_keys(name), since=now - longest)]
-    return earliest(moments, limits, now)
+    moments = [
+        row.at for key in _keys(name) for row in db.all(_RECENT, of=key, since=now - longest)
+    ]
+    return earliest(sorted(moments, reverse=True), limits, now)
 
 
 def earliest(
@@ -54,7 +56,7 @@ def earliest(
 def use(*names: str) -> None:
     """Note one use of each name, in the running transaction."""
     now = clock.now()
-    db.execute(_ADD, [{"key": _keys(name)[0], "at": now} for name in names])
+    db.execute(_ADD, *({"key": _keys(name)[0], "at": now} for name in names))
 
 
 def _keys(name: str) -> tuple[bytes, ...]:

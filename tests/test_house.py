@@ -30,7 +30,7 @@ FILES = sorted(PORTAL.rglob("*.py"))
 # A module may import those on the floors above it, never those beside or below.
 FLOORS = [
     {"clock", "config", "logs"},
-    {"keys", "language"},
+    {"keys", "language", "statements"},
     {"database"},
     {"journal", "proofs", "limits", "networks", "gateways", "checks"},
     {"outbox"},

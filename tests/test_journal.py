@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
-    from sqlalchemy.sql import Executable
+    from sqlalchemy.sql import ClauseElement
 
 FIRST, SECOND = "organisation:ORG-1", "organisation:ORG-2"
 
@@ -37,7 +37,7 @@ def write(chain: str, number: int) -> None:
         db.commit()
 
 
-def tamper(*statements: Executable) -> None:
+def tamper(*statements: ClauseElement) -> None:
     with db.writing():
         for statement in statements:
             db.execute(statement)
@@ -129,7 +129,7 @@ def test_a_removed_line_is_found_when_the_others_were_renumbered(lines: None, nu
 
 
 def test_swapped_lines_are_found(lines: None) -> None:
-    def move(old: int, new: int) -> Executable:
+    def move(old: int, new: int) -> ClauseElement:
         return update(events).where(at(FIRST, old)).values(number=new)
 
     tamper(move(2, 99), move(3, 2), move(99, 3))
@@ -146,7 +146,7 @@ def test_swapped_words_are_found(lines: None) -> None:
     assert broken() == BrokenLine(FIRST, 2)
 
 
-def copied(of: int, **changed: Any) -> Executable:
+def copied(of: int, **changed: Any) -> ClauseElement:
     old = line(FIRST, of)._asdict()
     del old["id"]
     return insert(events).values(old | changed)
@@ -217,7 +217,7 @@ def test_the_command_says_that_the_journal_is_whole(
     ids=["changed", "removed", "moved"],
 )
 def test_the_command_names_the_first_broken_line(
-    lines: None, environment: dict[str, str], spoil: Callable[[], Executable]
+    lines: None, environment: dict[str, str], spoil: Callable[[], ClauseElement]
 ) -> None:
     tamper(spoil())
     result = verify(environment)

@@ -23,8 +23,14 @@ _FIND = (
     .where(organisations.c.id == bindparam("id"))
 )
 _ADD = insert(organisations)
-_ADD_RECORD = insert(records)
-_CHANGE = update(organisations).where(organisations.c.id == bindparam("of"))
+_ADD_RECORD = insert(records).returning(records.c.id)
+_THIS = organisations.c.id == bindparam("of")
+_POINT_AT = update(organisations).where(_THIS).values(record_id=bindparam("record"))
+_CHANGE_BESIDE = (
+    update(organisations)
+    .where(_THIS)
+    .values(administrator_email=bindparam("email"), networks=bindparam("own"))
+)
 
 
 class Outcome(StrEnum):
@@ -107,25 +113,24 @@ def save(
         )
     beside = _beside(known, administrator_email, own_networks)
     if beside:
-        db.execute(_CHANGE.values(**beside), {"of": id})
-        journal.record(chain, "organisation.changed", actor, fields=sorted(beside))
+        db.execute(_CHANGE_BESIDE, {"of": id, "email": administrator_email, "own": own_networks})
+        journal.record(chain, "organisation.changed", actor, fields=beside)
     return Outcome.CHANGED if changed or beside else Outcome.SAME
 
 
-def _beside(known: Organisation, administrator_email: str, own_networks: str) -> dict[str, str]:
-    """What changed beside the record: it ends no request."""
-    changed = {}
-    if known.administrator_email != administrator_email:
-        changed["administrator_email"] = administrator_email
-    if known.networks != networks.parse_networks(own_networks):
-        changed["networks"] = own_networks
-    return changed
+def _beside(known: Organisation, administrator_email: str, own_networks: str) -> list[str]:
+    """The names of what changed beside the record: it ends no request."""
+    changed = {
+        "administrator_email": known.administrator_email != administrator_email,
+        "networks": known.networks != networks.parse_networks(own_networks),
+    }
+    return [name for name, is_changed in changed.items() if is_changed]
 
 
 def _add_record(
     id: str, person: str, details: Details, known: Organisation | None, actor: str
 ) -> int:
-    values = {
+    values: dict[str, object] = {
         "organisation_id": id,
         "person": person,
         "details": details.written(),
@@ -137,10 +142,8 @@ def _add_record(
         old = getattr(known, f"{kind}_fingerprint") if known else b""
         # An unchanged value keeps its fingerprint when the data key was rotated meanwhile.
         values[f"{kind}_fingerprint"] = old if old in prints else prints[0]
-    record_id = db.execute(_ADD_RECORD, values).inserted_primary_key
-    assert record_id is not None
-    return int(record_id[0])
+    return int(db.scalar(_ADD_RECORD, **values))
 
 
 def _point_at(record_id: int, id: str) -> None:
-    db.execute(_CHANGE.values(record_id=record_id), {"of": id})
+    db.execute(_POINT_AT, {"of": id, "record": record_id})

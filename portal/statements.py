@@ -1,0 +1,50 @@
+"""Statements that are compiled once and then run on the driver's own cursor.
+
+SQLAlchemy writes the SQL and knows how each type is stored. Its execution layer does far more than
+a page needs: it took more than half of what a statement cost (docs/decisions.md).
+"""
+
+from collections import namedtuple
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Dialect
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.compiler import SQLCompiler
+
+Parameters = Mapping[str, Any]
+
+
+class Prepared:
+    """One statement for one set of parameter names."""
+
+    def __init__(self, statement: ClauseElement, names: Sequence[str], dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=list(names))
+        assert isinstance(compiled, SQLCompiler)
+        assert not compiled.post_compile_params, "an expanding IN has no one text"
+        self.sql = str(compiled)
+        self._fixed = dict(compiled.params)
+        self._into = [
+            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
+            for name in compiled.positiontup or ()
+        ]
+        columns = list(getattr(statement, "exported_columns", ()))
+        names = [column.key for column in columns]
+        row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+        self._make = row._make if columns else tuple  # plain text names no columns
+        readers = [
+            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
+        ]
+        self._from = [(index, read) for index, read in enumerate(readers) if read]
+
+    def bind(self, parameters: Parameters) -> list[Any]:
+        """The parameters in the order of the SQL, each as it is stored."""
+        values = {**self._fixed, **parameters}
+        return [into(values[name]) if into else values[name] for name, into in self._into]
+
+    def read(self, stored: Sequence[Any]) -> Any:
+        """A row by the names of its columns, each value as it was before it was stored."""
+        values = list(stored)
+        for index, read in self._from:
+            values[index] = read(values[index])
+        return self._make(values)

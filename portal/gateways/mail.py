@@ -12,7 +12,10 @@ import ssl
 import time
 from email.charset import BASE64, Charset
 from email.header import Header
+from email.mime.multipart import MIMEMultipart
 from email.policy import compat32
+from email.utils import formatdate
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import flask_mail
@@ -37,15 +40,23 @@ WIRE = compat32.clone(linesep="\r\n")
 
 
 class Letter(flask_mail.Message):
-    """A letter that is written out without being parsed again."""
+    """A letter in two forms, of which a mail program shows the one it likes better."""
 
-    def as_bytes(self) -> bytes:
-        letter = self._message()
+    def _message(self) -> MIMEMultipart:
+        letter = MIMEMultipart("alternative", boundary=f"={self.msgId[1:23]}=")
         letter.policy = WIRE
-        del letter["Subject"]
-        subject = Header(self.subject, "utf-8", header_name="Subject")
-        letter["Subject"] = subject  # type: ignore[assignment] # compat32 takes a Header
-        return letter.as_bytes()
+        headers: dict[str, Any] = {  # compat32 takes a Header, too
+            "Subject": Header(self.subject, "utf-8", header_name="Subject"),
+            "From": flask_mail.sanitize_address(self.sender),
+            "To": flask_mail.sanitize_address(self.recipients[0]),
+            "Date": formatdate(self.date, localtime=True),
+            "Message-ID": self.msgId,
+        }
+        for name, value in (headers | HEADERS).items():
+            letter[name] = value
+        letter.attach(self._mimetext(self.body))
+        letter.attach(self._mimetext(self.html, "html"))
+        return letter
 
 
 class Connection(flask_mail.Connection):
@@ -136,7 +147,6 @@ class Smtp:
             html=message.html,
             date=message.posted_at.timestamp(),
             charset=PLAIN,  # type: ignore[arg-type] # email.mime takes either
-            extra_headers=HEADERS,
         )
         # The same letter tried again keeps its id, so that a mail program shows it once.
         letter.msgId = f"<{message.id}@{config.settings.host}>"

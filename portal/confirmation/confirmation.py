@@ -156,16 +156,18 @@ class Confirmation:
     @property
     def version(self) -> str:
         """A short word that changes whenever the page would read differently."""
-        seen = (
+        code, link = self.code, self.email_link
+        seen: list[object] = [
             self.standing,
-            self.phone_confirmed_at,
-            self.email_confirmed_at,
-            self.pause_ends_at,
-            self.code and (self.code.id, self.code.tries, self.code.is_live, self.code.delivery),
-            self.email_link
-            and (self.email_link.id, self.email_link.is_live, self.email_link.delivery),
-        )
-        return f"{zlib.crc32(repr(seen).encode()):08x}"
+            self.phone_confirmed_at is not None,
+            self.email_confirmed_at is not None,
+            self.pause_ends_at is not None,
+        ]
+        if code:
+            seen += [code.id, code.tries, code.is_live, code.delivery]
+        if link:
+            seen += [link.id, link.is_live, link.delivery]
+        return f"{zlib.crc32(' '.join(map(str, seen)).encode()):08x}"
 
     @property
     def chain(self) -> str:

@@ -91,7 +91,10 @@ def kpp(value: str) -> str:
     value = value.strip()
     if value and not KPP.fullmatch(value):
         raise BadValueError(
-            _("КПП состоит из 9 знаков: цифр и, на пятом и шестом месте, латинских букв.")
+            _(
+                "КПП состоит из 9 знаков: это цифры, "
+                "на пятом и шестом местах возможны и латинские буквы."
+            )
         )
     return value
 
@@ -116,7 +119,7 @@ def phone(value: str) -> str:
         )
     kind = phonenumbers.number_type(number)
     if kind not in {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}:
-        raise BadValueError(_("На этот номер не прийти СМС. Введите мобильный номер."))
+        raise BadValueError(_("На этот номер нельзя отправить СМС. Введите мобильный номер."))
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 

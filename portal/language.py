@@ -4,8 +4,10 @@ Texts stand in the code and the templates in Russian, so for Russian nothing is 
 keeps some sixty look-ups off every page (docs/decisions.md). English is Flask-Babel's.
 """
 
+import re
 from contextvars import ContextVar
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import flask_babel
 from flask import Flask
@@ -15,6 +17,12 @@ from portal import clock
 
 DEFAULT = "ru"
 LANGUAGES = {"ru": "Русский", "en": "English"}
+
+# Blanks where a line must not break: before a dash, after a word of one letter, between a number
+# and what it counts, inside a phone number. Texts are written with plain blanks.
+TIES = re.compile(
+    r" (?=[—–] |мск\b)|(?<=\b[АВИКОСУавикосу]) |(?<=\d) (?=[^\W\d])|(?<=\+7) |(?<=\+7 \d{3}) "
+)
 
 _chosen: ContextVar[str] = ContextVar("language", default=DEFAULT)
 
@@ -33,8 +41,25 @@ def gettext(text: str, **values: object) -> str:
 
     Markup among the values makes the result Markup, with all else in it escaped.
     """
-    if _chosen.get() != DEFAULT:
-        text = flask_babel.gettext(text)
+    return _filled(_translated(text), values)
+
+
+def page_text(text: str, **values: object) -> str:
+    """The same for a page, whose lines break nowhere ugly."""
+    return _filled(tied(_translated(text)), values)
+
+
+@lru_cache(maxsize=1000)
+def tied(text: str) -> str:
+    """Plain text with its TIES made non-breaking."""
+    return TIES.sub("\N{NO-BREAK SPACE}", text)
+
+
+def _translated(text: str) -> str:
+    return text if _chosen.get() == DEFAULT else flask_babel.gettext(text)
+
+
+def _filled(text: str, values: dict[str, object]) -> str:
     if not values:
         return text
     if any(isinstance(value, Markup) for value in values.values()):
@@ -45,6 +70,9 @@ def gettext(text: str, **values: object) -> str:
 def mark(text: str) -> str:
     """Note for the catalogue a text that is looked up later."""
     return text
+
+
+mark("рабочие дни, 8:00–18:00 мск")  # PORTAL_SUPPORT_HOURS: config, above us, cannot mark it
 
 
 def moment(at: datetime | str) -> str:
@@ -65,6 +93,6 @@ def duration(span: timedelta) -> str:
 
 def init_app(app: Flask) -> None:
     flask_babel.Babel(app, default_locale=DEFAULT, locale_selector=chosen)
-    app.jinja_env.filters.update(moment=moment, duration=duration)
+    app.jinja_env.filters.update(moment=moment, duration=duration, tied=tied)
     # In place of Jinja's own gettext, which wraps every text anew.
-    app.jinja_env.globals.update(_=gettext, languages=LANGUAGES, chosen_language=chosen)
+    app.jinja_env.globals.update(_=page_text, languages=LANGUAGES, chosen_language=chosen)

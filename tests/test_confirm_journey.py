@@ -352,7 +352,7 @@ def test_an_older_code_says_that_a_newer_one_was_sent(
     older = post.code()
     time.passes(seconds=30)
     browser.press(AGAIN).press(ENTER, code=older)
-    assert re.search(r"прежней СМС\. В \d\d:\d\d мы отправили новый", browser.named("code-error"))
+    assert re.search(r"Это прежний код\. В \d\d:\d\d мы отправили новый", browser.named("code-error"))
     browser.press(ENTER, code=post.code())
     assert "подтверждён" in browser.named("phone-status")
 
@@ -456,7 +456,8 @@ def test_ten_wrong_codes_in_a_row_make_a_pause(
 
 def test_the_popup_says_whom_to_call(browser: Browser, post: Post, asked: str) -> None:
     browser.open(post.link()).press(PHONE)
-    assert "Позвоните в поддержку ИЗКТ 8-800-333-30-92 и назовите ID ORG-004217" in browser
+    assert "Позвоните в поддержку ИЗКТ по номеру 8-800-333-30-92" in browser
+    assert "назовите ID организации: ORG-004217" in browser
     assert "Код действует ещё" in browser.named("code-left")
 
 
@@ -478,7 +479,7 @@ def test_looking_at_the_second_link_confirms_nothing(
     browser.open(post.link()).press(EMAIL)
     for _ in range(3):
         browser.open(post.link())
-        assert "Пока вы её не нажали, ничего не изменилось" in browser
+        assert "Пока вы её не нажмёте, ничего не изменится" in browser
     assert confirmed() == set()
 
 
@@ -671,7 +672,7 @@ def test_a_form_older_than_its_token_keeps_what_was_typed(
     browser.page.form_of(ENTER).fields["csrf_token"] = "of yesterday"
     browser.press(ENTER, code=code)
     assert browser.status == 422
-    assert "Введённое сохранено" in browser
+    assert "Ничего не потеряно: нажмите кнопку ещё раз" in browser
     assert browser.page.form_of(ENTER).fields["code"] == code
     browser.press(ENTER, code=browser.page.form_of(ENTER).fields["code"])
     assert "подтверждён" in browser.named("phone-status")

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, abort, redirect, request
+from flask import Blueprint, abort, current_app, redirect, request
 from flask.typing import ResponseReturnValue
 
 from portal import config, language
@@ -18,16 +18,10 @@ def home() -> ResponseReturnValue:
 
 @bp.get("/language/<code>")
 def choose_language(code: str) -> ResponseReturnValue:
-    """Keep the language in a cookie and go back to where the person was.
-
-    The way back is the Referer's path, so that no page has to name itself: the page for those
-    outside the secure channel is the same for every link.
-    """
+    """Keep the language in a cookie and go back to where the person was."""
     if code not in language.LANGUAGES:
         abort(404)
-    back = urlsplit(request.referrer or "")
-    path = back.path if back.netloc == request.host and back.path.startswith("/") else "/"
-    response = redirect("/" + path.lstrip("/\\"), 303)
+    response = redirect(_way_back(), 303)
     response.set_cookie(
         LANGUAGE_COOKIE,
         code,
@@ -37,3 +31,22 @@ def choose_language(code: str) -> ResponseReturnValue:
         samesite="Lax",
     )
     return response
+
+
+def _way_back() -> str:
+    """The Referer's path, so that no page names itself: from outside the channel all are alike.
+
+    The answer to a form may stand at an address that only takes forms; then the nearest above it
+    that can be opened.
+    """
+    try:
+        back = urlsplit(request.referrer or "")
+    except ValueError:
+        return "/"
+    if back.netloc != request.host:
+        return "/"
+    path = "/" + back.path.lstrip("/\\")
+    above = path.rpartition("/")[0] or "/"
+    addresses = current_app.url_map.bind("")
+    known = (each for each in (path, above) if addresses.test(each, "GET"))
+    return next(known, "/")

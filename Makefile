@@ -33,7 +33,7 @@ bench: .make/test ## Measure what a journey costs, against a bare page
 
 translations: .make/test ## Take new texts of templates and code into the catalogue, and compile it
 	$(BIN)/pybabel -q extract -k mark -F portal/translations/babel.cfg --no-location --sort-output -o .make/portal.pot portal
-	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --omit-header -N -i .make/portal.pot -d portal/translations -l en
+	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -i .make/portal.pot -d portal/translations -l en
 	$(BIN)/pybabel -q compile -d portal/translations
 
 lock: .make/test ## Choose the newest versions of all packages

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portal import clock, config, confirmation, create_app, organisation, outbox, schema
+from portal import (
+    clock,
+    config,
+    confirmation,
+    create_app,
+    language,
+    organisation,
+    outbox,
+    schema,
+)
 from portal.database import db
 from portal.gateways import Outgoing
 from portal.organisation import Details
@@ -47,6 +56,14 @@ LOMOVA = Details(
 ADMINISTRATOR = "a.sokolova@sever-trakt.example"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the browser tests (docs/testing.md)."""
+    group = parser.getgroup("portal")
+    group.addoption("--portal-url", help="run the tests marked `deployed` against this portal")
+    group.addoption("--headed", action="store_true", help="show the browser's windows")
+    group.addoption("--screenshots", metavar="FOLDER", help="write each page and state there")
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """The settings of the portal under test; a test changes them before it asks for `app`."""
@@ -73,6 +90,7 @@ def app(environment: dict[str, str], tmp_path: Path, empty_database: Path) -> It
         yield app
     db.dispose()
     clock.reset()
+    language.choose(None)  # requests of a bare client choose it for the tests that follow, too
 
 
 @pytest.fixture

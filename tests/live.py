@@ -70,8 +70,8 @@ def delivering(app: Flask, post: Post) -> Iterator[None]:
         thread.join()
 
 
-def launch(playwright: Playwright) -> Chromium:
-    """The Chromium of this computer, without a window."""
+def launch(playwright: Playwright, *, headed: bool = False) -> Chromium:
+    """The Chromium of this computer, without a window unless somebody wants to watch."""
     path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     assert path, "no Chromium found: `make chromium` installs one"
-    return playwright.chromium.launch(executable_path=path, args=list(QUIET))
+    return playwright.chromium.launch(executable_path=path, args=list(QUIET), headless=not headed)

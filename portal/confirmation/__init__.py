@@ -30,7 +30,11 @@ from portal.confirmation.confirmation import (
     request,
     unconfirmed_organisations,
 )
-from portal.confirmation.email_link import follow_email_link, send_email_link
+from portal.confirmation.email_link import (
+    follow_email_link,
+    request_email_link,
+    send_email_link,
+)
 from portal.confirmation.report import Correction, report
 
 __all__ = [
@@ -51,6 +55,7 @@ __all__ = [
     "report",
     "request",
     "request_code",
+    "request_email_link",
     "send_code_again",
     "send_email_link",
     "unconfirmed_organisations",

@@ -31,6 +31,16 @@ _TAKE = (
 )
 
 
+def request_email_link(confirmation: Confirmation, address: object) -> Wait | None:
+    """Send a letter with a link unless one that still works is on its way; None if all is well.
+
+    So pressing twice, or in two tabs, sends one letter.
+    """
+    if confirmation.email_confirmed_at or confirmation.awaits_email_link:
+        return None
+    return send_email_link(confirmation, address)
+
+
 def send_email_link(confirmation: Confirmation, address: object) -> Wait | None:
     """Send a letter with a link, which retires the older one; or say how long to wait."""
     if confirmation.email_confirmed_at:

@@ -11,12 +11,14 @@ from flask import Blueprint, Response, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from portal import clock, confirmation, language, networks, organisation, proofs
+from portal.checks import display_phone
 from portal.confirmation import Answer, Confirmation, Judgement, NotOpenError, Standing, Wait
 from portal.confirmation.confirmation import LINK
 from portal.confirmation.email_link import LINK as EMAIL_LINK
 from portal.database import db
 from portal.forms import ReportForm
 from portal.language import gettext as _
+from portal.organisation import Details
 from portal.pages import htmx, respond, retry_after, sorry
 from portal.sessions import is_own_form
 
@@ -177,7 +179,9 @@ def send_email_link(id: str) -> ResponseReturnValue:
         return _reopen()
     if not is_own_form():
         return _page(found, notice=_stale(), status=422)
-    wait = confirmation.send_email_link(found, g.address)
+    again = "again" in request.form
+    send = confirmation.send_email_link if again else confirmation.request_email_link
+    wait = send(found, g.address)
     db.commit()
     return _sent(id, wait, ".page")
 
@@ -338,9 +342,14 @@ def _changes(found: Confirmation) -> list[tuple[str, str, str]]:
         return []
     labels = organisation.ORGANISATION_FIELDS | organisation.PERSON_FIELDS
     return [
-        (_(labels[name]), getattr(found.details, name), getattr(now.details, name))
+        (_(labels[name]), _shown(name, found.details), _shown(name, now.details))
         for name in organisation.differences(found.details, now.details)
     ]
+
+
+def _shown(name: str, details: Details) -> str:
+    value: str = getattr(details, name)
+    return display_phone(value) if name == "phone" else value
 
 
 def _ended(found: Confirmation) -> Response:

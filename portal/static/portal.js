@@ -23,9 +23,12 @@
     if (here) htmx.ajax("GET", here.dataset.state, { target: "#confirmation", swap: "outerMorph" });
   };
 
-  // The popup: modal, closed by Esc and by its own link alike.
+  // The popup: modal, closed by Esc and by its own link alike. Then the next button has the focus.
+  let shown = null;
   const showPopup = () => {
     const popup = document.getElementById("code");
+    if (shown && !popup) document.querySelector("#confirmation form button")?.focus();
+    shown = popup;
     if (!popup || popup.matches(":modal")) return;
     popup.close();
     popup.showModal();
@@ -114,10 +117,11 @@
     showPopup();
     tick();
     tell();
+    document.title = document.title.replace(/.*(?= · )/, () => document.querySelector("h1").textContent.trim());
     document.querySelector("#code-input[aria-invalid]")?.select();
   };
 
-  document.addEventListener("htmx:after:swap", settle);
+  document.addEventListener("htmx:after:swap", ({ detail }) => detail.ctx.swap !== "none" && settle());
   document.addEventListener("htmx:after:request", ({ detail }) => {
     trouble((detail.ctx?.response?.status ?? 0) >= 500);
   });

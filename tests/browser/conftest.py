@@ -1,0 +1,91 @@
+"""What the browser tests share: a portal on a port, one Chromium, and windows that are watched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.live import launch, served
+from tests.window import INSIDE, WIDE, Watch, open_window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flask import Flask
+    from playwright.sync_api import Browser as Chromium
+    from playwright.sync_api import Page
+
+    from tests.conftest import Post
+
+PATIENCE_MS = 15_000
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Against a deployed portal, only what is meant for one."""
+    if config.getoption("--portal-url"):
+        for item in items:
+            if not item.get_closest_marker("deployed"):
+                item.add_marker(pytest.mark.skip(reason="needs a portal of its own"))
+
+
+@pytest.fixture
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    """A browser says by a header where it is, as if a proxy had seen it there."""
+    return environment | {"PORTAL_TRUSTED_PROXIES": "127.0.0.1/32"}
+
+
+@pytest.fixture(scope="session")
+def chromium(pytestconfig: pytest.Config) -> Iterator[Chromium]:
+    """One browser for all tests of a process; each test has windows of its own."""
+    with sync_playwright() as playwright:
+        chromium = launch(playwright, headed=pytestconfig.getoption("--headed"))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def site(app: Flask) -> Iterator[str]:
+    """The portal under test, on a port; its clock is the test's `time`."""
+    with served(app) as url:
+        yield url
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    """Everything that goes wrong in any window of the test; at its end there is nothing."""
+    watch = Watch()
+    yield watch
+    assert not watch.verdict()
+
+
+@pytest.fixture
+def new_window(chromium: Chromium, site: str, watch: Watch) -> Iterator[Callable[..., Page]]:
+    """A window of another browser; `page.context.new_page()` is a tab of the same one."""
+    pages: list[Page] = []
+
+    def open(address: str = INSIDE, *, scripts: bool = True, size: tuple[int, int] = WIDE) -> Page:
+        page = open_window(chromium, site, watch, address=address, scripts=scripts, size=size)
+        page.set_default_timeout(PATIENCE_MS)
+        pages.append(page)
+        return page
+
+    yield open
+    for page in pages:
+        page.context.close()
+
+
+@pytest.fixture
+def window(new_window: Callable[..., Page]) -> Page:
+    """The responsible person's window, in the secure channel."""
+    return new_window()
+
+
+@pytest.fixture
+def opened(window: Page, post: Post, asked: str) -> Page:
+    """The page behind the letter's link."""
+    window.goto(post.link())
+    return window

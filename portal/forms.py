@@ -46,8 +46,8 @@ class ReportForm(FlaskForm):  # type: ignore[misc]
             any(not sign.isprintable() and sign != "\n" for sign in comment) or "\ufffd" in comment
         ):
             self.comment.errors = [_("Уберите непечатаемые знаки.")]
-        elif not comment and not any(self.errors.values()):
-            if not proposed:
+        elif not comment:
+            if not proposed and not any(self.errors.values()):
                 self.comment.errors = [_("Отметьте, что неверно, или напишите в комментарии.")]
             for name, new in proposed.items():
                 if not new:

@@ -123,6 +123,7 @@ def init_app(app: Flask) -> None:
     Htmx(app)
     app.after_request(_add_headers)
     Compress(app)  # before our headers, for Flask runs these last to first
+    app.after_request(_close_file)
     app.before_request(_begin)
     app.teardown_request(_end)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -162,6 +163,14 @@ def _add_headers(response: Response) -> Response:
         response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
     else:
         response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _close_file(response: Response) -> Response:
+    """Close the file that a static answer reads: Flask-Compress forgets it."""
+    close = getattr(response.response, "close", None)
+    if close:
+        response.call_on_close(close)
     return response
 
 

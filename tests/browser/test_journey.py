@@ -125,6 +125,20 @@ def test_a_double_click_sends_one_letter(opened: Page, post: Post) -> None:
     assert subjects == ["Подтверждение данных", "Подтверждение email"]
 
 
+def test_the_same_button_in_two_tabs_sends_one_letter(
+    new_window: Callable[..., Page], post: Post, asked: str
+) -> None:
+    first = new_window(scripts=False)
+    first.goto(post.link())
+    second = first.context.new_page()
+    second.goto(first.url)
+    for tab in (first, second):
+        tab.get_by_test_id("confirm-email").click()
+        expect(tab.get_by_test_id("email-sent")).to_be_visible()
+        expect(tab.get_by_test_id("notice")).to_have_count(0)
+    assert len(post.letters(LOMOVA.email)) == 2, "the request and one more"
+
+
 def test_opening_the_second_link_confirms_nothing_until_the_button_is_pressed(
     opened: Page, post: Post
 ) -> None:

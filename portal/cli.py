@@ -7,11 +7,11 @@ import secrets
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import click
 import structlog
-from flask import Flask
 from sqlalchemy.exc import OperationalError
 from tqdm import tqdm
 
@@ -28,6 +28,7 @@ from portal import (
     schema,
 )
 from portal.database import db
+from portal.door import Door
 
 ACTOR = "command"
 POLL_SECONDS = 0.25
@@ -83,22 +84,20 @@ def serve(host: str, port: int, socket: Path | None, workers: int, threads: int)
     from granian.log import LogLevels  # noqa: PLC0415
 
     Granian(
-        "portal.cli:create_web",
-        factory=True,
-        interface=Interfaces.WSGI,
+        "portal",
+        interface=Interfaces.RSGI,
         http=HTTPModes.http1,
         address=host,
         port=port,
         uds=socket,
         workers=workers,
-        blocking_threads=threads,
         workers_kill_timeout=30,
         websockets=False,
         log_level=LogLevels.warning,
-    ).serve()
+    ).serve(target_loader=partial(create_web, threads), wrap_loader=False)  # type: ignore[arg-type] # RSGI takes an object, too
 
 
-def create_web() -> Flask:
+def create_web(threads: int) -> Door:
     """The application for one worker process of the web server.
 
     What is there after the start stays: taking it out of the garbage collector's rounds, and
@@ -109,7 +108,7 @@ def create_web() -> Flask:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
-    return app
+    return Door(app, threads)
 
 
 @portal.command()

@@ -40,7 +40,7 @@ FLOORS = [
     {"forms", "importing", "schema", "migrations"},
     {"pages"},
     {"routes"},
-    {"__init__", "embedded"},
+    {"__init__", "embedded", "door"},
     {"cli"},
     {"__main__"},
 ]

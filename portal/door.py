@@ -1,0 +1,150 @@
+"""The door: what granian heard of a request becomes what Flask is asked.
+
+Granian's own WSGI is not used, for two things that a stranger could do to it. It has one name for
+`X_Forwarded_For` and `X-Forwarded-For`, so through a proxy that lets the first one pass anybody
+could say where they are. And a thread waits for each body there, so a few bodies that never end
+stop everybody. Here a name with an underscore is not heard, and a body is complete before a thread
+takes the request.
+"""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable
+from io import BytesIO
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+import structlog
+from flask import Flask
+
+from portal import pages
+
+BODY_SECONDS = 10  # a body that takes longer is not waited for
+MOST_HEARD = 1024 * 1024  # bytes of a body
+JOINED_BY = {"HTTP_COOKIE": "; "}  # other headers that come several times, by a comma
+UNNAMED = {"CONTENT_TYPE", "CONTENT_LENGTH"}  # the two that WSGI writes without HTTP_
+
+Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
+
+log = structlog.get_logger()
+
+
+class Answer(NamedTuple):
+    """What is said to a request."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Door:
+    """A Flask application for granian's RSGI, with as many threads as it is given."""
+
+    def __init__(self, app: Flask, threads: int) -> None:
+        self._app = app
+        self._longest = int(app.config["MAX_CONTENT_LENGTH"])
+        self._asked: SimpleQueue[tuple[Environ, asyncio.Future[Answer]]] = SimpleQueue()
+        for _thread in range(threads):
+            threading.Thread(target=self._work, daemon=True).start()
+
+    async def __rsgi__(self, scope: Any, proto: Any) -> None:
+        environ = environ_of(scope)
+        body = b""
+        if "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "0") != "0":
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    body = await self._body(proto)
+            except TimeoutError:
+                proto.response_bytes(*refusal(408))
+                return
+            environ["CONTENT_LENGTH"] = str(len(body))
+        environ["wsgi.input"] = BytesIO(body)
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asked.put((environ, answer))
+        proto.response_bytes(*await answer)
+
+    async def _body(self, proto: Any) -> bytes:
+        """The body, or of one that is too long as much as says so.
+
+        Its rest is heard out: who still speaks does not hear the answer.
+        """
+        body, heard = b"", 0
+        async for part in proto:
+            heard += len(part)
+            body += part[: self._longest + 1 - len(body)]
+            if heard > MOST_HEARD:
+                break
+        return body
+
+    def _work(self) -> None:
+        """Answer requests, one after another; what each thread does."""
+        while True:
+            environ, answer = self._asked.get()
+            try:
+                given = ask(self._app, environ)
+            except Exception:
+                log.exception("request failed")
+                given = refusal(500)
+            answer.get_loop().call_soon_threadsafe(_give, answer, given)
+
+
+def environ_of(scope: Any) -> Environ:
+    """A request as WSGI wants it, its body apart."""
+    peer, _, peer_port = scope.client.rpartition(":")
+    host, _, port = scope.server.rpartition(":")
+    environ: Environ = {
+        "REQUEST_METHOD": scope.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope.path.encode("utf-8", "surrogateescape").decode("latin-1"),
+        "QUERY_STRING": scope.query_string,
+        "REMOTE_ADDR": peer.strip("[]"),
+        "REMOTE_PORT": peer_port,
+        "SERVER_NAME": host.strip("[]"),
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.scheme,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope.headers.items():
+        if "_" in name:
+            continue
+        key = name.upper().replace("-", "_")
+        key = key if key in UNNAMED else f"HTTP_{key}"
+        before = environ.get(key)
+        environ[key] = value if before is None else f"{before}{JOINED_BY.get(key, ',')}{value}"
+    return environ
+
+
+def ask(app: Callable[..., Any], environ: Environ) -> Answer:
+    """What a WSGI application says to a request."""
+    begun: list[Any] = []
+
+    def start_response(status: str, headers: Headers, _error: object = None) -> None:
+        begun[:] = int(status[:3]), headers
+
+    parts = app(environ, start_response)
+    try:
+        body = b"".join(parts)
+    finally:
+        close = getattr(parts, "close", None)
+        if close:
+            close()
+    status, headers = begun
+    return Answer(status, headers, body)
+
+
+def refusal(status: int) -> Answer:
+    """An answer that is no page, with the headers of every answer."""
+    headers = {**pages.HEADERS, "Cache-Control": "no-store", "Connection": "close"}
+    return Answer(status, list(headers.items()), b"")
+
+
+def _give(answer: asyncio.Future[Answer], given: Answer) -> None:
+    if not answer.done():  # else nobody waits for it any more
+        answer.set_result(given)

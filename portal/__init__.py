@@ -23,6 +23,8 @@ def create_app(settings: config.Settings | None = None) -> Flask:
         MAX_CONTENT_LENGTH=64 * 1024,
         WTF_CSRF_TIME_LIMIT=None,  # a token lives as long as its session
     )
+    # Else `//` is answered by a redirect, which is no page of ours and says the token once more.
+    app.url_map.merge_slashes = False
     db.use(config.settings.database_url)
     language.init_app(app)
     sessions.init_app(app)

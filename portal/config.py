@@ -100,6 +100,13 @@ def _secure_networks(value: str) -> tuple[Network, ...]:
     return networks
 
 
+def _trusted_proxies(value: str) -> tuple[Network, ...]:
+    networks = _networks(value)
+    if any(each.prefixlen == 0 for each in networks):
+        raise ValueError("has a network of all addresses: everybody could say where they are")
+    return networks
+
+
 def _url(value: str, schemes: set[str]) -> SplitResult:
     try:
         url = urlsplit(value)
@@ -210,7 +217,7 @@ class Settings:
     database_url: str = _setting(_database_url, "sqlite:///instance/portal.db")
     base_url: str = _setting(_base_url)
     secure_networks: tuple[Network, ...] = _setting(_secure_networks)
-    trusted_proxies: tuple[Network, ...] = _setting(_networks, "")
+    trusted_proxies: tuple[Network, ...] = _setting(_trusted_proxies, "")
     mail_url: str = _setting(_mail_url)
     mail_sender: str = _setting(_sender, "po-reply@taho-kart.ru")
     sms_url: str = _setting(_sms_url)

@@ -6,17 +6,26 @@ statement built once, at import: that is what a page costs, so there is no ORM (
 Reading and writing are told apart before the first statement. Who only reads cannot change
 anything: SQLite refuses it (`PRAGMA query_only`). Who writes begins with the write lock
 (`BEGIN IMMEDIATE`), so what it read is still true when it writes. Writers of one process wait for
-each other in order, on a lock of their own, which is far fairer than SQLite's busy handler.
+each other on a lock of their own, which is far fairer than SQLite's busy handler.
 """
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pysqlite3
-from sqlalchemy import Connection, DateTime, Engine, LargeBinary, MetaData, create_engine, event
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Engine,
+    LargeBinary,
+    MetaData,
+    NullPool,
+    create_engine,
+    event,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.sql import ClauseElement
@@ -89,6 +98,8 @@ class Database:
         except OSError as error:
             reason = f"PORTAL_DATABASE_URL names a folder that cannot be made: {error.strerror}."
             raise config.BadSettingError(reason) from None
+        with suppress(OSError):  # a file that cannot be made is said when it is opened
+            Path(path).touch(mode=0o600, exist_ok=False)  # SQLite's own would be readable by all
         self.url = url
         self._engines = _engine(url, writes=False), _engine(url, writes=True)
 
@@ -224,6 +235,11 @@ class Database:
                 wrote = connection is self._connections()[True]
                 try:
                     getattr(connection, how)()
+                except BaseException:  # the disk is full, say: begin anew on a fresh connection
+                    connection.invalidate()
+                    connection.close()
+                    self._connections()[wrote] = None
+                    raise
                 finally:
                     if wrote:
                         self._turn.release()
@@ -235,7 +251,9 @@ db = Database()
 def _engine(url: str, *, writes: bool) -> Engine:
     """An engine for reading, each statement on its own, or for writing, the lock taken first."""
     level = {} if writes else {"isolation_level": "AUTOCOMMIT"}
-    engine = create_engine(url, module=pysqlite3, hide_parameters=True, **level)
+    engine = create_engine(
+        url, module=pysqlite3, hide_parameters=True, poolclass=NullPool, **level
+    )  # each thread keeps its own connections
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:

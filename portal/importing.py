@@ -190,9 +190,15 @@ def _check_header(header: list[str]) -> None:
     if missing:
         raise UnreadableFileError(_("Нет столбцов: %(names)s.", names=", ".join(missing)))
     if unknown:
-        raise UnreadableFileError(_("Лишние столбцы: %(names)s.", names=", ".join(unknown)))
+        names = ", ".join(map(_shown, unknown))
+        raise UnreadableFileError(_("Лишние столбцы: %(names)s.", names=names))
     if len(set(header)) < len(header):
         raise UnreadableFileError(_("Столбец назван дважды."))
+
+
+def _shown(name: str) -> str:
+    """A name out of a file, fit for a terminal: signs that steer one are spelled out."""
+    return name if name.isprintable() else ascii(name)
 
 
 def _entry(number: int, row: dict[str, str]) -> Entry | Refusal:

@@ -1,7 +1,7 @@
 """How we answer a browser: whole pages, parts of pages, and pages that say sorry."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import cast
@@ -24,6 +24,7 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 MOST_FIELDS = 100
 LANGUAGE_COOKIE = "language"
 YEAR_SECONDS = 365 * 24 * 3600
+A_MINUTE = timedelta(minutes=1)
 
 POLICY = "; ".join(
     (
@@ -159,7 +160,7 @@ def _add_headers(response: Response) -> Response:
     response.headers.update(HEADERS)
     if config.settings.is_https:
         response.headers["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}"
-    if request.endpoint == "static" and response.status_code == 200:
+    if request.endpoint == "static" and response.status_code in {200, 206, 304}:
         response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
     else:
         response.headers["Cache-Control"] = "no-store"
@@ -195,7 +196,7 @@ def _unavailable(error: OperationalError) -> Response:
     log.error("database unavailable", cause=type(error.orig).__name__)
     title = _("Портал временно недоступен")
     advice = _("Ничего не потеряно. Подождите минуту и попробуйте ещё раз.")
-    return retry_after(sorry(503, title, advice), clock.now())
+    return retry_after(sorry(503, title, advice), clock.now() + A_MINUTE)
 
 
 def _failure(error: Exception) -> Response:

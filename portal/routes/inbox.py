@@ -2,8 +2,9 @@
 
 import re
 import zlib
+from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, abort, g, url_for
+from flask import Blueprint, Response, abort, g, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal import config, networks
@@ -13,12 +14,15 @@ from portal.pages import respond, static_url
 
 bp = Blueprint("inbox", __name__, url_prefix="/inbox")
 
+ID = "<int(max=9223372036854775807):id>"  # what SQLite can count to
 STYLED = re.compile(r' style="([^"]*)"')
 
 
 @bp.before_request
 def only_from_the_secure_networks() -> None:
-    if not networks.is_inside(g.address, config.settings.secure_networks):
+    """And only by a name of this computer: another site may have its own name lead here."""
+    inside = networks.is_inside(g.address, config.settings.secure_networks)
+    if not inside or not _is_this_computer(request.host):
         abort(404)
 
 
@@ -27,13 +31,13 @@ def messages() -> ResponseReturnValue:
     return respond("inbox/messages.html", "inbox/_messages.html", messages=db.all(NEWEST))
 
 
-@bp.get("/<int:id>")
+@bp.get(f"/{ID}")
 def message(id: int) -> ResponseReturnValue:
     found = db.one(ONE, id=id) or abort(404)
     return respond("inbox/message.html", message=found)
 
 
-@bp.get("/<int:id>/letter")
+@bp.get(f"/{ID}/letter")
 def letter(id: int) -> ResponseReturnValue:
     """The letter as a mail program shows it."""
     found = db.one(ONE, id=id) or abort(404)
@@ -43,12 +47,19 @@ def letter(id: int) -> ResponseReturnValue:
     return Response(html.replace("</head>", f"{sheet}{icon}</head>"), mimetype="text/html")
 
 
-@bp.get("/<int:id>/letter.css")
+@bp.get(f"/{ID}/letter.css")
 def letter_styles(id: int) -> ResponseReturnValue:
     """The letter's styles: it carries them inline, which our policy forbids to every page."""
     found = db.one(ONE, id=id) or abort(404)
     rules = {f".{_class(style)} {{{style}}}" for style in STYLED.findall(found.html)}
     return Response("\n".join(sorted(rules)), mimetype="text/css")
+
+
+def _is_this_computer(host: str) -> bool:
+    try:
+        return config.is_loopback(urlsplit(f"//{host}").hostname)
+    except ValueError:
+        return False
 
 
 def _class(style: str) -> str:

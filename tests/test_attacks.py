@@ -1,0 +1,496 @@
+"""What strangers and insiders try: none of it opens, changes, tells or stops anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time as real_time
+from contextvars import Context
+from io import BytesIO
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import select
+from werkzeug.datastructures import Headers
+
+from portal import clock, config, door, importing, pages
+from portal.confirmation.tables import codes
+from portal.database import db, metadata
+from tests.browser import Browser
+from tests.conftest import ENVIRONMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flask import Flask
+
+    from tests.conftest import Post, Time
+
+INSIDE, OUTSIDE = "10.20.4.17", "203.0.113.9"
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "FOO")
+FORM = "application/x-www-form-urlencoded"
+BODIES: tuple[tuple[bytes, str], ...] = (
+    (b"", ""),
+    (b"code=123456", FORM),
+    (b"code=123456&csrf_token=IjEyMyI.aaaa.bbbb", FORM),
+    (b"code=%ff%fe%00%ed%a0%80&comment=\xff\xfe", FORM),
+    (b"&".join(b"f%d=1" % number for number in range(3000)), FORM),
+    (b"code=" + b"1" * 70_000, FORM),
+    (b'{"code": "123456"}', "application/json"),
+    (
+        b'--b\r\nContent-Disposition: form-data; name="code"\r\n\r\n1\r\n--b--',
+        "multipart/form-data",
+    ),
+    (
+        b'--b\r\nContent-Disposition: form-data; name="code"; filename="\xff\x00"\r\n\r\n1',
+        "multipart/form-data; boundary=b",
+    ),
+    (
+        b"".join(
+            b'--b\r\nContent-Disposition: form-data; name="%d"; filename="x"\r\n\r\n\r\n' % number
+            for number in range(1500)
+        ),
+        "multipart/form-data; boundary=b",
+    ),
+    (b"\x00" * 100, "text/plain; charset=\xff"),
+)
+ODD: tuple[dict[str, str], ...] = (
+    {},
+    {"HX-Request": "true", "HX-Target": "div#confirmation"},
+    {"HX-Request": "true", "HX-Target": "../../letters/code", "HX-Current-URL": "http://["},
+    {"HX-Request": "%ff", "HX-Target": "%zz", "HX-Target-URI-AutoEncoded": "true"},
+    {"HX-Prompt": "%", "HX-Prompt-URI-AutoEncoded": "true", "HX-Boosted": "\xff"},
+    {"Host": "evil.example"},
+    {"Host": "[", "Referer": "http://["},
+    {"Host": "a,b", "Referer": "http://a,b/\\evil.example"},
+    {"Cookie": "session=\xff\xfe; language=\xff"},
+    {"Cookie": "session=" + "A" * 9000},
+    {"Cookie": "session=.eJw; session=e30.x; language=../../etc/passwd"},
+    {"Accept-Encoding": "br;q=x, \xff, gzip;q=9e999, *"},
+    {"Range": "bytes=0-10, 5-, -1", "If-Range": "x"},
+    {"If-None-Match": "*", "If-Modified-Since": "Fri, 99 Xxx 99999999 00:00:00 GMT"},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+    {"X-HTTP-Method-Override": "DELETE", "X-Original-URL": "/inbox", "X-Rewrite-URL": "/inbox"},
+    {"X-Forwarded-For": INSIDE, "Forwarded": f"for={INSIDE}", "X-Real-IP": INSIDE},
+    {"Authorization": "Basic \xff", "Expect": "\xff", "Content-Encoding": "gzip"},
+)
+NAMES = ("x", "%00", "%ff", "%f0%9f%98%80", "..%2f..%2fconfig.py", "a" * 3000, "9" * 30, "-1", "0")
+
+
+def rows() -> dict[str, list[Any]]:
+    """All that is stored."""
+    with db.reading():
+        return {table.name: db.all(select(table)) for table in metadata.sorted_tables}
+
+
+class Reply:
+    """An answer, and what was asked."""
+
+    def __init__(self, asked: str, answer: door.Answer) -> None:
+        self.asked, self.status = asked, answer.status
+        self.headers, self.body = Headers(answer.headers), answer.body
+        self.text = answer.body.decode(errors="replace")
+
+
+def check(reply: Reply, *, is_static: bool = False) -> None:
+    """What holds for every answer, whatever was asked."""
+    assert reply.status < 500, reply.asked
+    for name, value in pages.HEADERS.items():
+        assert reply.headers.getlist(name) == [value], f"{name} of {reply.asked}"
+    if not is_static:
+        assert reply.headers["Cache-Control"] == "no-store", reply.asked
+    assert "evil" not in reply.headers.get("Location", ""), reply.asked
+    assert "Traceback" not in reply.text, reply.asked
+
+
+def ask(
+    app: Flask,
+    path: str,
+    *,
+    method: str = "GET",
+    address: str = INSIDE,
+    headers: dict[str, str] | None = None,
+    body: tuple[bytes, str] = (b"", ""),
+    browser: Browser | None = None,
+) -> Reply:
+    """A request as it comes off the wire: no client's library mends it on its way."""
+    cookie = browser and browser.client.get_cookie("session")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": decoded(path),
+        "QUERY_STRING": "",
+        "REMOTE_ADDR": address,
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "127.0.0.1:8000",
+        "CONTENT_LENGTH": str(len(body[0])),
+        "CONTENT_TYPE": body[1],
+        "wsgi.input": BytesIO(body[0]),
+        "wsgi.url_scheme": "http",
+        "wsgi.errors": sys.stderr,
+    }
+    if cookie:
+        environ["HTTP_COOKIE"] = f"session={cookie.value}"
+    for name, value in (headers or {}).items():
+        environ["HTTP_" + name.upper().replace("-", "_")] = value
+    answer = Context().run(door.ask, app, environ)
+    return Reply(f"{method} {path[:60]} {headers}", answer)
+
+
+def decoded(path: str) -> str:
+    """A path as WSGI writes it: one character for each byte."""
+    return re.sub("%([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), path)
+
+
+def paths(app: Flask, known: dict[str, str]) -> list[str]:
+    """Every address of the portal, with good and with bad names in its gaps."""
+    found = []
+    for rule in app.url_map.iter_rules():
+        before, gap, rest = re.fullmatch("([^<]*)(<[^>]+>)?(.*)", rule.rule).groups()  # type: ignore[union-attr]
+        values = (*NAMES, *known.values()) if gap else ("",)
+        found += [f"{before}{value}{rest}" for value in values]
+    extra = ["//", "/confirm", "/confirm//x", "/%2e%2e/", "/;x=1", "/static/../config.py", "/\xff"]
+    return [*found, *extra]
+
+
+@pytest.fixture
+def opened(browser: Browser, post: Post, asked: str) -> tuple[Browser, dict[str, str]]:
+    """A browser that opened both links, and what is known of them."""
+    letter = post.link()
+    browser.open(letter).press("Подтвердить номер телефона")
+    browser.press("Подтвердить email")
+    second = post.link()
+    browser.open(second)
+    return (
+        browser,
+        {
+            "token": letter.rpartition("/")[2],
+            "second token": second.rpartition("/")[2],
+            "id": asked,
+            "link": browser.path.rpartition("/")[2],
+        },
+    )
+
+
+@pytest.mark.parametrize("who", ["a stranger", "an insider", "who opened the links"])
+def test_a_thousand_hostile_requests_change_nothing(
+    who: str, app: Flask, opened: tuple[Browser, dict[str, str]]
+) -> None:
+    browser, known = opened
+    address = OUTSIDE if who == "a stranger" else INSIDE
+    cookies = browser if who == "who opened the links" else None
+    before, count = rows(), 0
+
+    def hostile(path: str, method: str, headers: dict[str, str], body: tuple[bytes, str]) -> None:
+        nonlocal count
+        reply = ask(
+            app,
+            path,
+            method=method,
+            address=address,
+            headers=headers,
+            body=body,
+            browser=cookies,
+        )
+        plain = "/" + path.lstrip("/")  # as WSGI takes it
+        check(reply, is_static=plain.startswith("/static"))
+        if who == "a stranger" and reply.status == 200 and method != "OPTIONS":
+            assert plain.startswith(("/static/", "/health/")) or plain == "/", reply.asked
+        count += 1
+
+    every = paths(app, known)
+    spelled = [f"{path}/" for path in every] + [f"/{path}" for path in every]
+    walk = [*product(every, METHODS), *product(spelled, ("GET", "POST"))]
+    for number, (path, method) in enumerate(walk):
+        body = BODIES[number % len(BODIES)] if method not in pages.SAFE_METHODS else (b"", "")
+        hostile(path, method, ODD[number % len(ODD)], body)
+    steps = [f"/confirmation/{known['id']}/{step}" for step in ("phone", "code", "email", "report")]
+    steps += [f"/confirmation/{known['id']}/code/new", f"/email/{known['link']}"]
+    for path, headers, body in product(steps, ODD, BODIES):
+        hostile(path, "POST", headers, body)
+    assert count > 1000
+    assert rows() == before
+
+
+# The secure channel
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
+    """The production server, behind a proxy on a Unix socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "portal.db").write_bytes(empty_database.read_bytes())
+        settings = {"PORTAL_DATABASE_URL": f"sqlite:///{folder}/portal.db"}
+        command = [sys.executable, "-m", "portal", "serve", "--socket", f"{folder}/web"]
+        process = subprocess.Popen(command, env=os.environ | ENVIRONMENT | settings)
+        try:
+            until = real_time.monotonic() + 30
+            while not Path(folder, "web").exists() and real_time.monotonic() < until:
+                real_time.sleep(0.05)
+            yield f"{folder}/web"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def connect(path: str) -> socket.socket:
+    wire = socket.socket(socket.AF_UNIX)
+    wire.settimeout(8)
+    for _try in range(100):
+        with contextlib.suppress(OSError):
+            wire.connect(path)
+            return wire
+        real_time.sleep(0.05)
+    raise AssertionError("nobody listens")
+
+
+def say(path: str, *lines: str, body: bytes = b"") -> str:
+    """One request, word for word; returns the answer."""
+    with connect(path) as wire:
+        head = "\r\n".join([*lines, "Host: portal", "Connection: close", "", ""])
+        wire.sendall(head.encode("latin-1") + body)
+        return b"".join(iter(lambda: wire.recv(65536), b"")).decode()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["X_Forwarded_For: 10.20.4.17"],
+        [f"X-Forwarded-For: {OUTSIDE}", "X_Forwarded_For: 10.20.4.17"],
+        [f"X-Forwarded-For: {OUTSIDE}", "X-Forwarded_For: 10.20.4.17"],
+        ["X_Forwarded_For: 10.20.4.17", f"X-Forwarded-For: {OUTSIDE}"],
+        ["X-Forwarded-For: 10.20.4.17", f"X-Forwarded-For: {OUTSIDE}"],
+        [f"X-Forwarded-For: 10.20.4.17, {OUTSIDE}"],
+        ["X-Forwarded-For: 10.20.4.17,"],
+        ["X-Forwarded-For: 10.20.4.17:80"],
+        ["X-Forwarded-For: [::ffff:10.20.4.17]"],
+        ["X-Forwarded-For: \xff10.20.4.17"],
+        ["X-Real-IP: 10.20.4.17", "Forwarded: for=10.20.4.17"],
+    ],
+)
+def test_no_header_but_the_proxys_own_says_where_one_is(served: str, headers: list[str]) -> None:
+    answer = say(served, "GET /confirm/x HTTP/1.1", *headers)
+    assert " 403 " in answer.splitlines()[0]
+
+
+def test_the_proxys_own_header_says_where_one_is(served: str) -> None:
+    answer = say(served, "GET /confirm/x HTTP/1.1", "X-Forwarded-For: 10.20.4.17")
+    assert " 410 " in answer.splitlines()[0]
+
+
+def test_a_folded_header_is_refused(served: str) -> None:
+    answer = say(served, "GET /confirm/x HTTP/1.1", "X-Forwarded-For: 203.0.113.9,", " 10.20.4.17")
+    assert " 400 " in answer.splitlines()[0]
+
+
+def test_bodies_that_never_end_stop_nobody(served: str) -> None:
+    waiting = [connect(served) for _each in range(20)]
+    for wire in waiting:
+        wire.sendall(b"POST / HTTP/1.1\r\nHost: portal\r\nContent-Length: 1000\r\n\r\na=")
+    begun = real_time.monotonic()
+    assert " 200 " in say(served, "GET /health/live HTTP/1.1").splitlines()[0]
+    assert real_time.monotonic() - begun < 4
+    for wire in waiting:
+        wire.close()
+
+
+def test_a_body_in_pieces_is_read_whole_and_a_long_one_refused(served: str) -> None:
+    inside = ["X-Forwarded-For: 10.20.4.17", f"Content-Type: {FORM}", "Transfer-Encoding: chunked"]
+    answer = say(served, "POST / HTTP/1.1", *inside, body=b"3\r\na=1\r\n2\r\n&b\r\n0\r\n\r\n")
+    assert " 405 " in answer.splitlines()[0]
+    answer = say(served, "POST / HTTP/1.1", *inside[:2], "Content-Length: 70000", body=b"a" * 70000)
+    assert " 413 " in answer.splitlines()[0]
+    assert "content-security-policy" in answer.lower()
+
+
+class Wire:
+    """What granian hands to the door, in a test's hands."""
+
+    client, server, scheme, http_version = "192.0.2.1:5000", "127.0.0.1:8000", "http", "1.1"
+    method, path, query_string = "POST", "/confirm/\udcff", ""
+
+    def __init__(self, **headers: str) -> None:
+        self.headers = headers
+        self.answer: tuple[int, dict[str, str], bytes] | None = None
+
+    async def __aiter__(self) -> Any:
+        yield b"a="
+        await asyncio.sleep(60)
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.answer = status, dict(headers), body
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "BODY_SECONDS", 0.05)
+    wire = Wire(**{"content-length": "100"})
+    asyncio.run(door.Door(app, 1).__rsgi__(wire, wire))
+    assert wire.answer is not None
+    status, headers, _body = wire.answer
+    assert status == 408
+    assert headers.items() >= pages.HEADERS.items()
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_an_application_that_breaks_is_asked_again(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = door.Door(app, 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(door, "ask", lambda *_: 1 / 0)
+        wire = Wire()
+        asyncio.run(opened.__rsgi__(wire, wire))
+        assert wire.answer is not None
+        assert wire.answer[0] == 500
+    asyncio.run(opened.__rsgi__(wire, wire))
+    assert wire.answer[0] == 405
+
+
+def test_every_address_as_a_proxy_stops_the_start(environment: dict[str, str]) -> None:
+    for everything in ("0.0.0.0/0", "127.0.0.1/32, ::/0", "::ffff:0.0.0.0/96"):
+        with pytest.raises(config.BadSettingError, match="PORTAL_TRUSTED_PROXIES"):
+            config.load(environment | {"PORTAL_TRUSTED_PROXIES": everything})
+
+
+# Links and answers
+
+
+def test_from_outside_a_link_tells_nothing_however_it_is_spelled(
+    app: Flask, opened: tuple[Browser, dict[str, str]]
+) -> None:
+    _browser, known = opened
+    good, forged = known["token"], known["token"][:-1] + "."
+    for spelled in ("/confirm/{}", "/confirm-email/{}", "/confirmation/{}", "/confirm//{}"):
+        answers = [
+            ask(app, spelled.format(token), address=OUTSIDE) for token in (good, forged, "x")
+        ]
+        seen = {(each.status, each.body, str(each.headers)) for each in answers}
+        assert len(seen) == 1, spelled
+
+
+def test_no_answer_repeats_a_token(app: Flask, opened: tuple[Browser, dict[str, str]]) -> None:
+    browser, known = opened
+    for token in (known["token"], known["second token"]):
+        for path in (f"//confirm/{token}", f"/confirm//{token}", f"/confirm/{token}/"):
+            reply = ask(app, path, browser=browser)
+            assert token not in str(reply.headers) + reply.text
+
+
+@pytest.mark.parametrize(
+    "referer",
+    [
+        "http://{host}//evil.example/x",
+        "http://{host}/\\evil.example",
+        "http://{host}/%5cevil.example/confirm",
+        "http://{host}/confirm/%0d%0aSet-Cookie:x=1",
+        "http://evil.example/confirm/x",
+        "//evil.example",
+        "javascript:alert(1)",
+        "http://[",
+        "http://{host}/nowhere",
+    ],
+)
+@pytest.mark.parametrize("host", ["localhost", "evil.example", ""])
+def test_the_way_back_stays_in_the_house(app: Flask, referer: str, host: str) -> None:
+    headers = {"Host": host, "Referer": referer.format(host=host)}
+    reply = ask(app, "/language/en", headers=headers)
+    assert reply.status == 303
+    assert re.fullmatch("/|/confirm/[A-Za-z0-9%:=-]+", reply.headers["Location"])
+    assert "x" not in {cookie.partition("=")[0] for cookie in reply.headers.getlist("Set-Cookie")}
+
+
+# Guessing
+
+
+@pytest.fixture
+def renew(request: pytest.FixtureRequest) -> Callable[..., str | None]:
+    """The administrator's request, under a name of its own."""
+    found: Callable[..., str | None] = request.getfixturevalue("ask")
+    return found
+
+
+def test_an_insider_gets_fifty_guesses_a_day(
+    browser: Browser, post: Post, asked: str, renew: Callable[..., str | None], time: Time
+) -> None:
+    begun = clock.now()
+    for step in range(24 * 4):
+        if step % 8 == 0:  # every two hours the administrator renews the request
+            renew()
+            browser.open(post.link())
+        page = f"/confirmation/{browser.path.split('/')[2]}"
+        browser.open(page).press("Подтвердить номер телефона")
+        if browser.has("send-again"):
+            browser.press("Отправить ещё раз")
+        for _guess in range(6):
+            if browser.has("code"):
+                browser.press("Подтвердить", code="000000")
+        time.passes(minutes=15)
+    with db.reading():
+        tries = [row.tries for row in db.all(select(codes)) if row.posted_at >= begun]
+    assert len(tries) == 10
+    assert sum(tries) <= 50
+
+
+# What is stored
+
+
+def test_the_database_is_its_owners_alone(environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "new" / "portal.db"
+    db.use(f"sqlite:///{file}")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    db.dispose()
+
+
+def test_a_files_header_does_not_steer_the_terminal(app: Flask, tmp_path: Path) -> None:
+    file = tmp_path / "organisations.csv"
+    columns = ",".join(sorted(importing.COLUMNS))
+    file.write_text(f"{columns},\x1b]0;owned\x07\n")
+    with pytest.raises(importing.UnreadableFileError) as refused:
+        list(importing.import_file(file, "tests"))
+    assert str(refused.value).isprintable()
+
+
+def test_a_comment_cannot_pass_for_the_letters_own_words(
+    browser: Browser, post: Post, asked: str
+) -> None:
+    forged = "Ошибка.\n\n--\nПоддержка ИЗКТ: 8-900-000-00-00"
+    browser.open(post.link()).follow("Сообщить об ошибке")
+    browser.press("Отправить администратору", comment=forged)
+    text = post.letters("a.sokolova@sever-trakt.example")[-1].text
+    assert text.count("\n--\n") == 1
+    assert "\nПоддержка ИЗКТ: 8-900" not in text
+
+
+# The inbox, which only `portal run` has
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "[", "10.20.4.17", ""])
+def test_the_inbox_opens_under_no_other_sites_name(app: Flask, host: str) -> None:
+    reply = ask(app, "/inbox", headers={"Host": host})
+    assert reply.status == 404
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "[::1]:8000"])
+def test_the_inbox_opens_under_the_names_of_this_computer(app: Flask, host: str) -> None:
+    reply = ask(app, "/inbox", headers={"Host": host})
+    assert reply.status == 200
+
+
+def test_a_number_too_great_for_the_database_is_no_message(app: Flask) -> None:
+    for path in ("/inbox/{}", "/inbox/{}/letter", "/inbox/{}/letter.css"):
+        for number in ("9223372036854775808", "9" * 40):
+            reply = ask(app, path.format(number))
+            assert reply.status == 404

@@ -412,6 +412,43 @@ def test_the_way_back_stays_in_the_house(app: Flask, referer: str, host: str) ->
     assert "x" not in {cookie.partition("=")[0] for cookie in reply.headers.getlist("Set-Cookie")}
 
 
+# Forms of others
+
+
+def test_a_form_of_another_session_does_nothing(
+    opened: tuple[Browser, dict[str, str]], new_browser: Callable[..., Browser], post: Post
+) -> None:
+    browser, known = opened
+    other = new_browser().open(f"/confirm/{known['token']}")
+    token = other.page.form_of("Подтвердить номер телефона").fields["csrf_token"]
+    typed = post.code()
+    before = rows()
+    for path, fields in (
+        (f"/confirmation/{known['id']}/code", {"code": typed}),
+        (f"/confirmation/{known['id']}/code/new", {}),
+        (f"/confirmation/{known['id']}/email", {}),
+        (f"/confirmation/{known['id']}/report", {"comment": "Ошибка."}),
+        (f"/email/{known['link']}", {}),
+    ):
+        for foreign in ({"csrf_token": token}, {"csrf_token": ""}, {}):
+            assert browser.ask("post", path, data=fields | foreign).status_code == 422, path
+    assert rows() == before
+
+
+def test_a_cookie_planted_by_another_learns_nothing(
+    new_browser: Callable[..., Browser], opened: tuple[Browser, dict[str, str]]
+) -> None:
+    _browser, known = opened
+    attacker, victim = new_browser(), new_browser()
+    attacker.open(f"/confirm-email/{known['second token']}")
+    planted = attacker.client.get_cookie("session")
+    assert planted is not None
+    victim.client.set_cookie("session", planted.value)
+    victim.open(f"/confirm/{known['token']}")
+    assert victim.status == 200
+    assert attacker.open(f"/confirmation/{known['id']}").status == 410
+
+
 # Guessing
 
 

@@ -8,6 +8,9 @@ from flask import Flask, render_template
 from jinja2 import ChoiceLoader, DictLoader
 
 from portal import create_app
+from portal.door import Door
+
+THREADS = 2
 
 LAYOUT = """<!doctype html>
 <html lang="ru">
@@ -24,8 +27,17 @@ TABLE = """{% block title %}{{ title }}{% endblock %}
 ROWS = [(f"Строка {number}", f"Значение № {number}") for number in range(20)]
 
 
-def plain() -> Flask:
+def plain() -> Door:
+    return Door(_plain(), THREADS)
+
+
+def portals() -> Door:
+    return Door(_portals(), THREADS)
+
+
+def _plain() -> Flask:
     app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
     app.jinja_loader = DictLoader(
         {"layout.html": LAYOUT, "bare.html": '{% extends "layout.html" %}' + TABLE}
     )
@@ -33,7 +45,7 @@ def plain() -> Flask:
     return app
 
 
-def portals() -> Flask:
+def _portals() -> Flask:
     app = create_app()
     bare = DictLoader({"bare.html": '{% extends "base.html" %}' + TABLE})
     app.jinja_loader = ChoiceLoader([bare, app.jinja_loader])  # type: ignore[list-item]

@@ -282,8 +282,8 @@ def main() -> None:
 
 
 def _bare(what: str, port: int) -> list[str]:
-    command = ["-m", "granian", f"tests.bare:{what}", "--factory", "--interface", "wsgi"]
-    command += ["--port", str(port), "--blocking-threads", "2", "--http", "1", "--no-ws"]
+    command = ["-m", "granian", f"tests.bare:{what}", "--factory", "--interface", "rsgi"]
+    command += ["--port", str(port), "--http", "1", "--no-ws"]
     return [*command, "--log-level", "warning"]
 
 

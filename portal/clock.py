@@ -14,7 +14,7 @@ def now() -> datetime:
 
 
 def shift(by: timedelta) -> None:
-    """Move the clock of this process forward; for tests only."""
+    """Move the clock of this process; for tests and for samples that are older than the start."""
     global _shift  # noqa: PLW0603 - one clock in one process is the point
     _shift += by
 

@@ -12,23 +12,25 @@ from functools import lru_cache
 from portal import config
 from portal.config import Network
 
+LONGEST_ADDRESS = 45  # of IPv6 with an IPv4 address written inside
+LONGEST_HEADER = 1000
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-@lru_cache(maxsize=4096)
 def client_address(
     peer: str, forwarded_for: str | None, proxies: tuple[Network, ...]
 ) -> Address | None:
     """The address a request came from, or None where it cannot be known.
 
     `peer` is the other end of the connection, empty for a Unix socket, which only the proxy that
-    it was made for can open; `forwarded_for` the header or None if there is
-    none, `proxies` those whose header counts.
+    it was made for can open; `forwarded_for` the header or None if there is none, `proxies` those
+    whose header counts.
     """
     address = parse(peer)
     if peer and (address is None or not is_inside(address, proxies)):
         return address
-    if forwarded_for is None:
+    if forwarded_for is None or len(forwarded_for) > LONGEST_HEADER:
         return None
     for part in reversed(forwarded_for.split(",")):
         address = parse(part.strip(" \t"))
@@ -54,6 +56,11 @@ def is_secure(address: Address | None, own: tuple[Network, ...]) -> bool:
 
 def parse(text: str) -> Address | None:
     """An address without a port or zone; IPv4 written inside IPv6 is the IPv4 address it is."""
+    return _parse(text) if len(text) <= LONGEST_ADDRESS else None
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Address | None:
     if not text.isascii() or "%" in text:
         return None
     try:

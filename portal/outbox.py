@@ -224,9 +224,10 @@ def deliver_due(channel: str, gateway: Gateway) -> int:
 def _claim(channel: str) -> Row[Any] | None:
     now = clock.now()
     message = db.one(_NEXT, of=channel, now=now)
-    if message is not None:
-        db.execute(_CLAIM, {"of": message.id, "seen": message.due_at, "until": now + LEASE})
-    return message
+    if message is None:
+        return None
+    claim = {"of": message.id, "seen": message.due_at, "until": now + LEASE}
+    return message if db.changed(_CLAIM, **claim) else None
 
 
 def _hand_over(message: Row[Any], gateway: Gateway) -> str | Trouble:

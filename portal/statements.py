@@ -23,7 +23,11 @@ class Prepared:
         assert isinstance(compiled, SQLCompiler)
         assert not compiled.post_compile_params, "an expanding IN has no one text"
         self.sql = str(compiled)
-        self._fixed = dict(compiled.params)
+        self._fixed = {
+            name: value
+            for name, value in compiled.params.items()
+            if not compiled.binds[name].required
+        }
         self._into = [
             (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
             for name in compiled.positiontup or ()

@@ -7,12 +7,17 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import bindparam, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from portal import clock
+from portal.confirmation.tables import codes
 from portal.database import Moment, db
+from portal.organisation import organisations
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
 
 THREADS, TIMES = 8, 40
@@ -143,3 +148,29 @@ def test_a_moment_is_the_same_from_any_zone() -> None:
     assert stored == datetime(2026, 11, 21, 12)  # noqa: DTZ001 - what is stored has no zone
     assert Moment().process_result_value(stored, None) == moscow.astimezone(UTC)
     assert Moment().process_bind_param(None, None) is None
+
+
+def test_a_thread_writes_again_after_a_commit_that_failed(keep: Callable[..., None]) -> None:
+    orphan = insert(codes).values(
+        confirmation_id="nobody's",
+        message_id="nobody's",
+        seal=b"",
+        ordinal=1,
+        posted_at=clock.now(),
+        expires_at=clock.now(),
+        again_at=clock.now(),
+    )
+    with db.writing():
+        db.execute(text("PRAGMA defer_foreign_keys = ON"))
+        db.execute(orphan)
+        with pytest.raises(IntegrityError):
+            db.commit()
+    keep()  # a transaction of its own, in the same thread
+    with db.reading():
+        assert db.one(organisations.select())
+        assert db.one(codes.select()) is None
+
+
+def test_a_forgotten_parameter_is_an_error(app: Flask) -> None:
+    with db.reading(), pytest.raises(KeyError):
+        db.one(select(organisations).where(organisations.c.id == bindparam("of")))

@@ -153,3 +153,8 @@ def test_what_is_no_network_or_all_of_them_is_refused(text: str) -> None:
         parse_networks(text)
     with pytest.raises(ValueError):  # noqa: PT011
         parse_networks(f"10.20.0.0/16 {text}")
+
+
+def test_a_header_without_end_is_not_read() -> None:
+    header = "10.20.4.17, " * 500 + "10.20.4.17"
+    assert client_address("10.0.0.1", header, PROXIES) is None

@@ -1,7 +1,7 @@
 """The outside world: how a letter or an SMS leaves the house.
 
-A gateway hands one message over and says nothing more, or raises Trouble. It keeps its connection
-open between messages and belongs to one thread of the delivery worker.
+A gateway hands one message over and tells its own id of it, or raises Trouble. It keeps its
+connection open between messages and belongs to one thread of the delivery worker.
 """
 
 from typing import Protocol

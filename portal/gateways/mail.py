@@ -24,7 +24,7 @@ from flask import Flask
 from portal import config
 from portal.gateways.outgoing import Outgoing, Reason, Trouble
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 8  # for each reply; ten of them end before the lease of the message does
 IDLE_SECONDS = 5  # a connection unused for longer is asked whether it still lives
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # in a header they begin another one

@@ -7,14 +7,17 @@ import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
 from portal import clock, config, confirmation, importing, organisation, proofs
-from portal.confirmation.confirmation import LINK, prove
+from portal.confirmation import Confirmation
+from portal.confirmation.course import LINK, prove
 from portal.database import db
+from portal.organisation import Organisation
 from portal.pages import absolute_url
 
 SAMPLES = Path(__file__).parent / "samples.csv"
@@ -26,6 +29,8 @@ FIRST = "ORG-004217"  # the organisation whose journey is ready to be clicked th
 
 def prepare(host: str, port: int) -> None:
     """Give every setting that is missing a value for this machine alone."""
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - every address of this machine, reached by this one
+        host = "127.0.0.1"
     shown = f"[{host}]" if ":" in host else host
     defaults = _keys() | {
         "PORTAL_BASE_URL": f"http://{shown}:{port}",
@@ -60,13 +65,9 @@ def seed() -> str:
             pass
         _bring_into_states()
     with db.writing():
-        first = organisation.find(FIRST)
-        assert first is not None
-        public_id = confirmation.request(first, ACTOR) if fresh else None
+        id = confirmation.open_request(FIRST) or confirmation.request(_sample(FIRST), ACTOR)
         db.commit()
-    return (
-        absolute_url("confirm.open_link", token=proofs.sign(LINK, public_id)) if public_id else ""
-    )
+    return absolute_url("confirm.open_link", token=proofs.sign(LINK, id)) if id else ""
 
 
 def _bring_into_states() -> None:
@@ -74,7 +75,6 @@ def _bring_into_states() -> None:
     _request("ORG-004218", "phone")
     _request("ORG-004219", "email")
     _request("ORG-004220", "phone", "email")
-    _request("ORG-004221")
     _report("ORG-004221")
     _request("ORG-004222")
     _request("ORG-004222")  # the first letter's link is retired
@@ -88,37 +88,39 @@ def _bring_into_states() -> None:
 
 def _request(id: str, *confirmed: str) -> None:
     with db.writing():
-        found = organisation.find(id)
-        assert found is not None
-        public_id = confirmation.request(found, ACTOR)
+        asked = confirmation.request(_sample(id), ACTOR)
         for kind in confirmed:
-            asked = confirmation.find(public_id or "")
-            assert asked is not None
-            prove(asked, kind, ADDRESS)
+            prove(_asked(asked), kind, ADDRESS)
         db.commit()
 
 
 def _report(id: str) -> None:
     with db.writing():
-        found = organisation.find(id)
-        assert found is not None
-        public_id = confirmation.request(found, ACTOR)
-        asked = confirmation.find(public_id or "")
-        assert asked is not None
+        asked = confirmation.request(_sample(id), ACTOR)
         proposed = {"position": "Начальник автоколонны", "phone": "+79215550199"}
-        confirmation.report(asked, proposed, "Номер сменился в октябре.", ADDRESS)
+        confirmation.report(_asked(asked), proposed, "Номер сменился в октябре.", ADDRESS)
         db.commit()
 
 
 def _change_address(id: str) -> None:
-    from dataclasses import replace  # noqa: PLC0415
-
     with db.writing():
-        found = organisation.find(id)
-        assert found is not None
+        found = _sample(id)
         details = replace(found.details, postal_address="390000, г. Рязань, а/я 14")
         organisation.save(id, details, found.administrator_email, "", ACTOR)
+        confirmation.end_outdated(_sample(id), ACTOR)
         db.commit()
+
+
+def _sample(id: str) -> Organisation:
+    found = organisation.find(id)
+    assert found, "samples.csv has it"
+    return found
+
+
+def _asked(id: str | None) -> Confirmation:
+    found = confirmation.find(id or "")
+    assert found, "it was requested a moment ago"
+    return found
 
 
 def announce(link: str | None) -> None:

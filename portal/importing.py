@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from portal import checks, networks, organisation
+from portal import checks, confirmation, networks, organisation
 from portal.checks import BadValueError
 from portal.database import db
 from portal.language import gettext as _
@@ -103,7 +103,11 @@ def import_file(path: Path, actor: str, *, dry_run: bool = False) -> Iterator[Ta
 def _keep(batch: list[Entry], tally: Tally, actor: str, *, dry_run: bool) -> None:
     with db.writing():
         for entry in batch:
-            tally.count(organisation.save(*entry, actor))
+            outcome = organisation.save(*entry, actor)
+            tally.count(outcome)
+            found = organisation.find(entry.id) if outcome is Outcome.CHANGED else None
+            if found:
+                confirmation.end_outdated(found, actor)
         if not dry_run:
             db.commit()
 

@@ -47,11 +47,6 @@ def decrypt(stored: bytes, place: str) -> str:
     raise UnreadableError(f"{place}: no key in PORTAL_DATA_KEYS decrypts it")
 
 
-def is_current(stored: bytes) -> bool:
-    """Whether stored bytes are encrypted under the first data key."""
-    return stored.startswith(_ciphers(config.settings.data_keys)[0][0])
-
-
 def fingerprints(value: str, purpose: str) -> tuple[bytes, ...]:
     """HMAC-SHA-256 of a value under every data key, the first one's first.
 

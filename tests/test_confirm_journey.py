@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portal import confirmation
+from portal import confirmation, outbox
 from portal.database import db, metadata
+from portal.gateways import Reason, Trouble
 from tests.browser import squeeze
 from tests.conftest import ADMINISTRATOR, LOMOVA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flask import Flask
+
+    from portal.gateways import Outgoing
     from tests.browser import Browser
     from tests.conftest import Post, Time
 
@@ -249,6 +253,19 @@ def test_an_organisations_own_networks_replace_the_portals(
     assert new_browser("2001:db8:7::5").open(link).status == 200
 
 
+def test_who_is_inside_is_not_told_to_be_outside(
+    new_browser: Callable[..., Browser],
+    keep: Callable[..., None],
+    ask: Callable[..., str],
+) -> None:
+    keep(networks="10.31.7.0/24")
+    id = ask()
+    restarted = new_browser("10.31.7.5")  # its cookie went with the window
+    assert restarted.open(f"/confirmation/{id}").status == 410
+    assert "Откройте ссылку из письма" in restarted
+    assert new_browser("10.20.4.17").open(f"/confirmation/{id}").status == 403
+
+
 def test_a_proxys_word_counts_only_from_a_listed_one(
     environment: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
@@ -357,6 +374,19 @@ def test_an_older_code_says_that_a_newer_one_was_sent(
     )
     browser.press(ENTER, code=post.code())
     assert "подтверждён" in browser.named("phone-status")
+
+
+def test_an_older_code_on_the_last_try_asks_for_a_new_one(
+    browser: Browser, post: Post, asked: str, time: Time
+) -> None:
+    browser.open(post.link()).press(PHONE)
+    older = post.code()
+    time.passes(seconds=30)
+    browser.press(AGAIN)
+    for _ in range(4):
+        browser.press(ENTER, code=wrong(post))
+    browser.press(ENTER, code=older)
+    assert "Попытки закончились" in browser.named("code-error")
 
 
 def test_a_code_of_another_request_is_wrong(
@@ -472,6 +502,30 @@ def test_a_code_that_was_taken_is_no_error(browser: Browser, post: Post, asked: 
     assert "подтверждён" in again.text
 
 
+class Silence:
+    """A gateway that is not there."""
+
+    def send(self, message: Outgoing) -> str:
+        raise Trouble(Reason.UNREACHABLE)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_gateway_that_was_down_is_not_called_a_refusal(
+    app: Flask, browser: Browser, post: Post, asked: str, time: Time
+) -> None:
+    browser.open(post.link()).press(PHONE)
+    outbox.deliver_due("sms", Silence())
+    browser.open(f"/confirmation/{asked}/code")
+    assert "Сеть оператора пока не отвечает" in browser
+    time.passes(minutes=10)
+    outbox.deliver_due("sms", Silence())
+    browser.open(f"/confirmation/{asked}/code")
+    assert "сеть оператора не отвечала, пока код действовал" in browser
+    assert "не принял" not in browser
+
+
 # The second link
 
 
@@ -555,6 +609,17 @@ def test_a_changed_record_is_shown_and_not_confirmed(
     assert "Главный механик Начальник гаража" in browser
     assert "+7 921 555-01-47 +7 921 555-01-99" in browser
     assert confirmed() == set()
+
+
+def test_an_edit_and_a_new_request_show_what_changed(
+    browser: Browser, post: Post, asked: str, keep: Callable[..., None], ask: Callable[..., str]
+) -> None:
+    browser.open(post.link())
+    keep(position="Начальник гаража")
+    ask()
+    assert browser.press(PHONE).status == 409
+    assert "Есть более новое письмо" in browser
+    assert "Начальник гаража" in browser
 
 
 def test_another_persons_data_is_not_shown_to_the_first(

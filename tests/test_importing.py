@@ -12,17 +12,20 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from portal import config, importing, journal, organisation
+from portal import config, confirmation, importing, journal, organisation
+from portal.confirmation import Standing
 from portal.database import db
 from portal.importing import COLUMNS, Entry, Refusal, Tally, UnreadableFileError
 from portal.organisation import Details, organisations, records
 from tests.conftest import ADMINISTRATOR, ENVIRONMENT, LOMOVA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from flask import Flask
+
+    from tests.conftest import Post
 
 HEADER = [
     *("id", "name", "short_name", "inn", "kpp", "ogrn", "legal_address", "postal_address"),
@@ -416,6 +419,20 @@ def test_a_changed_phone_keeps_the_person(app: Flask, file: Path) -> None:
     assert rows_of(records) == 2, "the older record is kept as it was"
 
 
+def test_a_changed_record_ends_the_request_and_takes_its_letter_back(
+    app: Flask, file: Path, ask: Callable[..., str], post: Post
+) -> None:
+    keep(file, table({}))
+    id = ask("ORG-1")
+    keep(file, table({"responsible_email": "right@sever-trakt.example"}))
+    with db.reading():
+        ended = confirmation.find(id)
+    assert ended
+    assert ended.state is Standing.CHANGED
+    assert post.letters(LOMOVA.email) == [], "the address was what was wrong"
+    assert first_event("confirmation.changed")
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [
@@ -512,3 +529,8 @@ def test_an_import_keeps_what_it_reported(app: Flask, file: Path) -> None:
 def test_the_columns_of_the_tests_are_those_of_the_portal() -> None:
     assert set(HEADER) == COLUMNS
     assert Details.read(LOMOVA.written()) == LOMOVA
+
+
+def first_event(name: str) -> Any:
+    with db.reading():
+        return db.one(journal.events.select().where(journal.events.c.name == name))

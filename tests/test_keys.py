@@ -78,9 +78,7 @@ def test_a_data_key_is_rotated_by_putting_a_new_one_in_front() -> None:
     stored = keys.encrypt("Ломова", PLACE)
     rotate(NEW, OLD)
     assert keys.decrypt(stored, PLACE) == "Ломова"
-    assert not keys.is_current(stored)
     newer = keys.encrypt("Ломова", PLACE)
-    assert keys.is_current(newer)
     rotate(NEW)
     assert keys.decrypt(newer, PLACE) == "Ломова"
     assert refused(stored)

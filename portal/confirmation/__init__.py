@@ -3,11 +3,11 @@
     open ─both contacts confirmed→ completed
     open ─the person found an error→ reported
     open ─a newer request→ retired
-    open ─the administrator withdrew it→ cancelled
+    open ─the record changed→ changed
 
-Time is not a move: an overdue request is computed from `expires_at`. Nor is a change of the
-record: a request points at the record that was shown, and once the organisation points at another
-one it takes no action any more. So nobody confirms what they have not seen.
+Time is not a move: an overdue request is computed from `expires_at`. And a request points at the
+record that was shown: once the organisation points at another one it takes no action any more,
+even before it is ended. So nobody confirms what they have not seen.
 """
 
 from portal.confirmation.code import (
@@ -27,6 +27,10 @@ from portal.confirmation.confirmation import (
     Wait,
     find,
     find_by_email_link,
+)
+from portal.confirmation.course import (
+    end_outdated,
+    open_request,
     request,
     unconfirmed_organisations,
 )
@@ -47,11 +51,13 @@ __all__ = [
     "NotOpenError",
     "Standing",
     "Wait",
+    "end_outdated",
     "enter_code",
     "find",
     "find_by_email_link",
     "follow_email_link",
     "next_code",
+    "open_request",
     "report",
     "request",
     "request_code",

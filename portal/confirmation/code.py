@@ -12,7 +12,8 @@ from sqlalchemy import bindparam, insert, select, update
 
 from portal import clock, config, journal, limits, outbox
 from portal import proofs as signed
-from portal.confirmation.confirmation import Code, Confirmation, Wait, prove
+from portal.confirmation.confirmation import Code, Confirmation, Wait
+from portal.confirmation.course import prove
 from portal.confirmation.tables import codes, confirmations
 from portal.database import db
 from portal.limits import Limit
@@ -173,9 +174,11 @@ def _count_and_compare(
         if db.changed(_TAKE, of=code.id, now=now):
             prove(confirmation, "phone", address)
         return Answer(Judgement.RIGHT)
-    judgement = Judgement.WRONG if tries < most else Judgement.USED_UP
-    if _is_older(confirmation, typed, code):
-        judgement = Judgement.OLDER
+    if tries >= most:
+        judgement = Judgement.USED_UP
+    else:
+        is_older = _is_older(confirmation, typed, code)
+        judgement = Judgement.OLDER if is_older else Judgement.WRONG
     return _wrong(confirmation, Answer(judgement, most - tries, code.posted_at), address)
 
 

@@ -6,13 +6,8 @@ from sqlalchemy import bindparam, insert, update
 
 from portal import clock, config, journal, outbox
 from portal import proofs as signed
-from portal.confirmation.confirmation import (
-    Confirmation,
-    NotOpenError,
-    Standing,
-    Wait,
-    prove,
-)
+from portal.confirmation.confirmation import Confirmation, NotOpenError, Standing, Wait
+from portal.confirmation.course import prove, write
 from portal.confirmation.tables import email_links
 from portal.database import db
 
@@ -53,17 +48,14 @@ def send_email_link(confirmation: Confirmation, address: object) -> Wait | None:
         outbox.withdraw(older.message_id)
     id = signed.new_public_id()
     expires_at = now + config.settings.email_link_lifetime
-    message_id = outbox.post(
-        "email",
+    message_id = write(
         "email_link",
         confirmation.details.email,
         confirmation.organisation_id,
+        confirmation.details,
         about=confirmation.id,
         token=signed.sign(LINK, id),
         until=expires_at.isoformat(),
-        name=confirmation.details.short_name or confirmation.details.name,
-        person=confirmation.details.full_name,
-        id=confirmation.organisation_id,
     )
     db.execute(
         _ADD,

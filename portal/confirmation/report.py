@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, update
 
-from portal import outbox
-from portal.confirmation.confirmation import Confirmation, Standing, end
+from portal.confirmation.confirmation import Confirmation, Standing
+from portal.confirmation.course import end, write
 from portal.confirmation.tables import confirmations
 from portal.database import db
 from portal.organisation import ORGANISATION_FIELDS, PERSON_FIELDS
@@ -44,16 +44,12 @@ def report(
     ]
     what = {"corrections": [correction._asdict() for correction in corrections], "comment": comment}
     db.execute(_KEEP, {"of": confirmation.id, "what": json.dumps(what, ensure_ascii=False)})
-    end(confirmation.id, confirmation.chain, Standing.REPORTED, "responsible", address)
-    outbox.post(
-        "email",
-        "reported",
-        confirmation.administrator_email,
-        confirmation.organisation_id,
-        about=confirmation.id,
-        name=confirmation.details.short_name or confirmation.details.name,
-        person=confirmation.details.full_name,
-        id=confirmation.organisation_id,
-        corrections=what["corrections"],
-        comment=comment,
-    )
+    if end(confirmation.id, confirmation.chain, Standing.REPORTED, "responsible", address):
+        write(
+            "reported",
+            confirmation.administrator_email,
+            confirmation.organisation_id,
+            confirmation.details,
+            about=confirmation.id,
+            **what,
+        )

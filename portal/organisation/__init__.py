@@ -6,7 +6,6 @@ is a comparison of two records, and what a person confirmed is the record that w
 
 from portal.organisation.organisation import Organisation, Outcome, find, save
 from portal.organisation.record import (
-    EMPTY,
     FIELD_CHECKS,
     ORGANISATION_FIELDS,
     PERSON_FIELDS,
@@ -16,7 +15,6 @@ from portal.organisation.record import (
 from portal.organisation.tables import organisations, records
 
 __all__ = [
-    "EMPTY",
     "FIELD_CHECKS",
     "ORGANISATION_FIELDS",
     "PERSON_FIELDS",

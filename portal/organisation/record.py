@@ -78,9 +78,6 @@ class Details:
         ) == _plain(other.first_name)
 
 
-EMPTY = Details(*[""] * 13)
-
-
 def differences(old: Details, new: Details) -> list[str]:
     """The names of the fields that differ, in the order of the page."""
     return [

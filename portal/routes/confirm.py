@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from portal import clock, confirmation, language, networks, organisation, proofs
 from portal.checks import display_phone
 from portal.confirmation import Answer, Confirmation, Judgement, NotOpenError, Standing, Wait
-from portal.confirmation.confirmation import LINK
+from portal.confirmation.course import LINK
 from portal.confirmation.email_link import LINK as EMAIL_LINK
 from portal.database import db
 from portal.forms import ReportForm
@@ -31,19 +31,25 @@ MOST_OPENED = 8
 @bp.before_request
 def only_from_the_secure_channel() -> ResponseReturnValue | None:
     """Find what the request is about, and answer those outside all alike."""
-    g.confirmation = _asked_for(**(request.view_args or {}))
-    own = g.confirmation.networks if g.confirmation else ()
-    if not networks.is_secure(g.address, own):
+    asked = request.view_args or {}
+    found = g.confirmation = _asked_for(**asked)
+    if not networks.is_secure(g.address, found.networks if found else ()):
         return _outside()
-    return None
+    if "token" in asked:
+        return None if found else _dead_link()
+    return None if found and _is_opened(**asked) else _reopen()
 
 
 def _asked_for(token: str = "", id: str = "", link_id: str = "") -> Confirmation | None:
     if token:
         return _of_token(token)
-    if (id or link_id) not in session.get(OPENED, ()):
-        return None
+    if not _is_opened(id, link_id):
+        db.begin(writes=False)  # nobody takes the lock for what this browser never opened
     return confirmation.find(id) if id else confirmation.find_by_email_link(link_id)
+
+
+def _is_opened(id: str = "", link_id: str = "") -> bool:
+    return (id or link_id) in session.get(OPENED, ())
 
 
 def _of_token(token: str) -> Confirmation | None:
@@ -67,9 +73,7 @@ def _outside() -> Response:
 @bp.get("/confirm/<token>")
 def open_link(token: str) -> ResponseReturnValue:  # noqa: ARG001 - read by the guard
     """Looking changes nothing: mail scanners open links, too. The page has the buttons."""
-    found: Confirmation | None = g.confirmation
-    if found is None:
-        return _dead_link()
+    found = _found()
     if not found.is_open:
         return _ended(found)
     _remember(found.id)
@@ -88,9 +92,7 @@ def code_page(id: str) -> ResponseReturnValue:  # noqa: ARG001
 
 
 def _look(*, popup: bool) -> ResponseReturnValue:
-    found: Confirmation | None = g.confirmation
-    if found is None:
-        return _reopen()
+    found = _found()
     if request.args.get("seen") == found.version:
         return "", 204
     return _page(found, popup=popup)
@@ -101,33 +103,27 @@ def _look(*, popup: bool) -> ResponseReturnValue:
 
 @bp.post("/confirmation/<id>/phone")
 def request_code(id: str) -> ResponseReturnValue:
-    found: Confirmation | None = g.confirmation
-    if found is None:
-        return _reopen()
+    found = _found()
     if not is_own_form():
         return _page(found, notice=_stale(), status=422)
     wait = confirmation.request_code(found, g.address)
     db.commit()
-    return _sent(id, wait, ".code_page")
+    return _sent(id, wait, popup=True)
 
 
 @bp.post("/confirmation/<id>/code/new")
 def send_code_again(id: str) -> ResponseReturnValue:
-    found: Confirmation | None = g.confirmation
-    if found is None:
-        return _reopen()
+    found = _found()
     if not is_own_form():
         return _page(found, popup=True, notice=_stale(), status=422)
     wait = confirmation.send_code_again(found, g.address)
     db.commit()
-    return _sent(id, wait, ".code_page")
+    return _sent(id, wait, popup=True)
 
 
 @bp.post("/confirmation/<id>/code")
 def enter_code(id: str) -> ResponseReturnValue:
-    found: Confirmation | None = g.confirmation
-    if found is None:
-        return _reopen()
+    found = _found()
     typed = request.form.get("code", "")
     if not is_own_form():
         return _page(found, popup=True, typed=typed, error=_stale(), status=422)
@@ -136,7 +132,7 @@ def enter_code(id: str) -> ResponseReturnValue:
     answer = confirmation.enter_code(found, typed, g.address)
     db.commit()
     if answer.judgement is Judgement.RIGHT:
-        return _done(id, ".page")
+        return _done(id, popup=False)
     error, status = _advice(answer)
     response = _page(_again(id), popup=True, typed=typed, error=error, status=status)
     return retry_after(response, answer.moment) if status == 429 and answer.moment else response
@@ -174,24 +170,20 @@ def _advice(answer: Answer) -> tuple[str, int]:
 
 @bp.post("/confirmation/<id>/email")
 def send_email_link(id: str) -> ResponseReturnValue:
-    found: Confirmation | None = g.confirmation
-    if found is None:
-        return _reopen()
+    found = _found()
     if not is_own_form():
         return _page(found, notice=_stale(), status=422)
     again = "again" in request.form
     send = confirmation.send_email_link if again else confirmation.request_email_link
     wait = send(found, g.address)
     db.commit()
-    return _sent(id, wait, ".page")
+    return _sent(id, wait, popup=False)
 
 
 @bp.get("/confirm-email/<token>")
 def open_email_link(token: str) -> ResponseReturnValue:
-    link_id = proofs.unsign(EMAIL_LINK, token)
-    found: Confirmation | None = g.confirmation
-    if found is None or link_id is None:
-        return _dead_link()
+    found, link_id = _found(), proofs.unsign(EMAIL_LINK, token)
+    assert link_id, "the guard let no other token pass"
     if not _works(found, link_id):
         return _email_page(found, link_id, 410)
     _remember(link_id)
@@ -200,20 +192,16 @@ def open_email_link(token: str) -> ResponseReturnValue:
 
 @bp.get("/email/<link_id>")
 def email_page(link_id: str) -> ResponseReturnValue:
-    found: Confirmation | None = g.confirmation
-    if found is None:
-        return _reopen()
+    found = _found()
     dead = not _works(found, link_id) and not found.email_confirmed_at
     return _email_page(found, link_id, 410 if dead else 200)
 
 
 @bp.post("/email/<link_id>")
 def follow_email_link(link_id: str) -> ResponseReturnValue:
-    found: Confirmation | None = g.confirmation
-    if found is None:
-        return _reopen()
+    found = _found()
     if not is_own_form():
-        return _email_page(found, link_id, 422)
+        return _email_page(found, link_id, 422, stale=_stale())
     confirmation.follow_email_link(found, link_id, g.address)
     db.commit()
     return redirect(url_for(".email_page", link_id=link_id), 303)
@@ -224,15 +212,15 @@ def _works(found: Confirmation, link_id: str) -> bool:
     return found.awaits_email_link and link is not None and link.id == link_id
 
 
-def _email_page(found: Confirmation, link_id: str, status: int) -> Response:
+def _email_page(found: Confirmation, link_id: str, status: int, *, stale: str = "") -> Response:
     return respond(
         "confirm/email.html",
         status=status,
         confirmation=found,
         link_id=link_id,
         works=_works(found, link_id),
-        stale=_stale() if status == 422 else "",
-        opened=found.id in session.get(OPENED, ()),
+        stale=stale,
+        opened=_is_opened(found.id),
     )
 
 
@@ -241,9 +229,7 @@ def _email_page(found: Confirmation, link_id: str, status: int) -> Response:
 
 @bp.route("/confirmation/<id>/report", methods=["GET", "POST"])
 def report(id: str) -> ResponseReturnValue:
-    found: Confirmation | None = g.confirmation
-    if found is None:
-        return _reopen()
+    found = _found()
     found.must_be_open()
     form = ReportForm()
     if form.validate_on_submit():
@@ -269,11 +255,11 @@ def report(id: str) -> ResponseReturnValue:
 @bp.errorhandler(NotOpenError)
 def not_open(_error: NotOpenError) -> ResponseReturnValue:
     """The step was taken already, or the request ended meanwhile: show how things are."""
-    found = _asked_for(**(request.view_args or {}))
-    if found is None:
-        return _reopen()
-    if "link_id" in (request.view_args or {}):
-        return _email_page(found, str((request.view_args or {})["link_id"]), 409)
+    asked = request.view_args or {}
+    found = _asked_for(**asked)
+    assert found, "a request is never deleted while it is worked on"
+    if "link_id" in asked:
+        return _email_page(found, str(asked["link_id"]), 409)
     return _page(found, status=409)
 
 
@@ -309,21 +295,26 @@ def _page(
     )
 
 
-def _done(id: str, endpoint: str) -> ResponseReturnValue:
+def _done(id: str, *, popup: bool) -> ResponseReturnValue:
     """After a step: htmx gets the part at once, a plain form is sent to its page."""
     if not htmx():
-        return redirect(url_for(endpoint, id=id), 303)
-    return _page(_again(id), popup=endpoint == ".code_page")
+        return redirect(url_for(".code_page" if popup else ".page", id=id), 303)
+    return _page(_again(id), popup=popup)
 
 
-def _sent(id: str, wait: Wait | None, endpoint: str) -> ResponseReturnValue:
+def _sent(id: str, wait: Wait | None, *, popup: bool) -> ResponseReturnValue:
     if wait is None:
-        return _done(id, endpoint)
+        return _done(id, popup=popup)
     sentence = _pause(wait.until) if wait.paused else _too_soon(wait.until)
-    in_popup = endpoint == ".code_page"
     found = _again(id)
-    shown = {"error": sentence} if in_popup and found.code else {"notice": sentence}
-    return retry_after(_page(found, popup=in_popup, status=429, **shown), wait.until)
+    shown = {"error": sentence} if popup and found.code else {"notice": sentence}
+    return retry_after(_page(found, popup=popup, status=429, **shown), wait.until)
+
+
+def _found() -> Confirmation:
+    """What the request is about: the guard let nobody pass without it."""
+    found: Confirmation = g.confirmation
+    return found
 
 
 def _again(id: str) -> Confirmation:
@@ -335,7 +326,7 @@ def _again(id: str) -> Confirmation:
 
 def _changes(found: Confirmation) -> list[tuple[str, str, str]]:
     """What the record says now, for a person whose page is older; nothing of another person."""
-    if found.standing is not Standing.CHANGED:
+    if found.is_current or found.standing is Standing.COMPLETED:
         return []
     now = organisation.find(found.organisation_id)
     if now is None or now.person != found.person:

@@ -1,0 +1,190 @@
+"""How a request to confirm begins, what it gathers, and how it ends."""
+
+from sqlalchemy import and_, bindparam, insert, or_, select, update
+
+from portal import clock, config, journal, outbox
+from portal import proofs as signed
+from portal.confirmation.confirmation import Confirmation, Standing, proof_of
+from portal.confirmation.tables import confirmations, proofs
+from portal.database import db
+from portal.organisation import Details, Organisation, organisations, records
+
+LINK = "confirmation"  # the purpose that the letter's link is signed for
+
+ENDINGS = {Standing.COMPLETED, Standing.REPORTED, Standing.RETIRED, Standing.CHANGED}
+
+_PHONE_PROOF = proofs.alias("phone_proof")
+_EMAIL_PROOF = proofs.alias("email_proof")
+_ADD = insert(confirmations)
+_ADD_PROOF = insert(proofs)
+_END = (
+    update(confirmations)
+    .where(confirmations.c.id == bindparam("of"), confirmations.c.state == Standing.OPEN)
+    .values(state=bindparam("to"), ended_at=bindparam("now"))
+)
+_OPEN_OF = select(confirmations.c.id, confirmations.c.record_id).where(
+    confirmations.c.organisation_id == bindparam("organisation_id"),
+    confirmations.c.state == Standing.OPEN,
+)
+_KINDS_PROVED = select(proofs.c.kind).where(
+    proofs.c.organisation_id == bindparam("organisation_id"),
+    proofs.c.person == bindparam("person"),
+    proofs.c.fingerprint.in_([bindparam("phone"), bindparam("email")]),
+)
+_UNCONFIRMED = (
+    select(organisations.c.id)
+    .join(records, records.c.id == organisations.c.record_id)
+    .outerjoin(_PHONE_PROOF, proof_of(_PHONE_PROOF, "phone", records.c.phone_fingerprint))
+    .outerjoin(_EMAIL_PROOF, proof_of(_EMAIL_PROOF, "email", records.c.email_fingerprint))
+    .outerjoin(
+        confirmations,
+        and_(
+            confirmations.c.organisation_id == organisations.c.id,
+            confirmations.c.state == Standing.OPEN,
+            confirmations.c.record_id == organisations.c.record_id,
+            confirmations.c.expires_at > bindparam("now"),
+        ),
+    )
+    .where(
+        or_(_PHONE_PROOF.c.id.is_(None), _EMAIL_PROOF.c.id.is_(None)),
+        confirmations.c.id.is_(None),
+    )
+    .order_by(organisations.c.id)
+)
+
+
+def request(organisation: Organisation, actor: str) -> str | None:
+    """Ask the responsible person to confirm; returns the id of the request.
+
+    Retires an older request, so its link stops working. What is confirmed stays confirmed. None,
+    and nothing is sent, if both contacts are confirmed already.
+    """
+    if len(_kinds_proved(organisation)) == 2:
+        return None
+    for older in db.all(_OPEN_OF, organisation_id=organisation.id):
+        end(older.id, f"organisation:{organisation.id}", Standing.RETIRED, actor)
+    now, id = clock.now(), signed.new_public_id()
+    expires_at = now + config.settings.link_lifetime
+    letter_id = write(
+        "confirmation",
+        organisation.details.email,
+        organisation.id,
+        organisation.details,
+        about=id,
+        token=signed.sign(LINK, id),
+        until=expires_at.isoformat(),
+        administrator=organisation.administrator_email,
+    )
+    db.execute(
+        _ADD,
+        {
+            "id": id,
+            "organisation_id": organisation.id,
+            "record_id": organisation.record_id,
+            "state": Standing.OPEN,
+            "requested_at": now,
+            "requested_by": actor,
+            "expires_at": expires_at,
+            "letter_id": letter_id,
+        },
+    )
+    chain = f"organisation:{organisation.id}"
+    journal.record(chain, "confirmation.requested", actor, message=letter_id)
+    return id
+
+
+def end_outdated(organisation: Organisation, actor: str) -> None:
+    """End the open request if the organisation's record is another one now.
+
+    What it left in the post goes to nobody: the address may be what was wrong.
+    """
+    for older in db.all(_OPEN_OF, organisation_id=organisation.id):
+        if older.record_id != organisation.record_id:
+            end(older.id, f"organisation:{organisation.id}", Standing.CHANGED, actor)
+
+
+def open_request(organisation_id: str) -> str | None:
+    """The id of the organisation's open request."""
+    id: str | None = db.scalar(_OPEN_OF, organisation_id=organisation_id)
+    return id
+
+
+def unconfirmed_organisations() -> list[str]:
+    """IDs of organisations with a contact to confirm and no request in force."""
+    return [row.id for row in db.all(_UNCONFIRMED, now=clock.now())]
+
+
+def end(id: str, chain: str, to: Standing, actor: str, address: object = "") -> bool:
+    """The one way a request ends; False if it had ended before."""
+    assert to in ENDINGS
+    if not db.changed(_END, of=id, to=to, now=clock.now()):
+        return False
+    outbox.withdraw_all(id)
+    journal.record(chain, f"confirmation.{to}", actor, address, confirmation=id)
+    return True
+
+
+def prove(confirmation: Confirmation, kind: str, address: object) -> None:
+    """Keep that the person answered at the phone or email, and end the request if that was all."""
+    now = clock.now()
+    db.execute(
+        _ADD_PROOF,
+        {
+            "organisation_id": confirmation.organisation_id,
+            "person": confirmation.person,
+            "kind": kind,
+            "fingerprint": getattr(confirmation, f"{kind}_fingerprint"),
+            "value": getattr(confirmation.details, kind),
+            "confirmation_id": confirmation.id,
+            "address": str(address),
+            "confirmed_at": now,
+        },
+    )
+    journal.record(
+        confirmation.chain,
+        f"{kind}.confirmed",
+        "responsible",
+        address,
+        confirmation=confirmation.id,
+        record=confirmation.record_id,
+    )
+    other = confirmation.email_confirmed_at if kind == "phone" else confirmation.phone_confirmed_at
+    if other and end(
+        confirmation.id, confirmation.chain, Standing.COMPLETED, "responsible", address
+    ):
+        write(
+            "completed",
+            confirmation.administrator_email,
+            confirmation.organisation_id,
+            confirmation.details,
+            about=confirmation.id,
+            at=now.isoformat(),
+        )
+
+
+def _kinds_proved(organisation: Organisation) -> set[str]:
+    rows = db.all(
+        _KINDS_PROVED,
+        organisation_id=organisation.id,
+        person=organisation.person,
+        phone=organisation.phone_fingerprint,
+        email=organisation.email_fingerprint,
+    )
+    return {row.kind for row in rows}
+
+
+def write(
+    letter: str, to: str, organisation_id: str, details: Details, *, about: str, **words: object
+) -> str:
+    """Post a letter about a request; every one names the organisation and the person."""
+    return outbox.post(
+        "email",
+        letter,
+        to,
+        organisation_id,
+        about=about,
+        id=organisation_id,
+        name=details.short_name,
+        person=details.full_name,
+        **words,  # type: ignore[arg-type] # words of the letter, none of post's own
+    )

@@ -21,39 +21,47 @@ from portal.organisation import Organisation
 from portal.pages import absolute_url
 
 SAMPLES = Path(__file__).parent / "samples.csv"
-KEYS = Path("instance/keys.env")
+ENVIRONMENT = Path("instance/run.env")
 ACTOR = "samples"
 ADDRESS = "10.20.4.17"
 FIRST = "ORG-004217"  # the organisation whose journey is ready to be clicked through
 
 
 def prepare(host: str, port: int) -> None:
-    """Give every setting that is missing a value for this machine alone."""
+    """Give every setting that is missing a value for this machine alone.
+
+    The values are left in a file that other commands can take them from.
+    """
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - every address of this machine, reached by this one
         host = "127.0.0.1"
     shown = f"[{host}]" if ":" in host else host
-    defaults = _keys() | {
+    known = _left_behind()
+    defaults = {
+        "PORTAL_SECRET_KEY": known.get("PORTAL_SECRET_KEY") or _new_key(),
+        "PORTAL_DATA_KEYS": known.get("PORTAL_DATA_KEYS") or _new_key(),
         "PORTAL_BASE_URL": f"http://{shown}:{port}",
         "PORTAL_SECURE_NETWORKS": "127.0.0.0/8,::1/128",
         "PORTAL_MAIL_URL": "inbox:",
         "PORTAL_SMS_URL": "inbox:",
     }
+    ENVIRONMENT.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.truncate()
+        file.writelines(f"{name}={value}\n" for name, value in defaults.items())
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
 
 
-def _keys() -> dict[str, str]:
-    """Keys of this machine, made at the first start."""
-    if not KEYS.exists():
-        KEYS.parent.mkdir(parents=True, exist_ok=True)
-        lines = [
-            f"{name}={urlsafe_b64encode(secrets.token_bytes(32)).decode()}\n"
-            for name in ("PORTAL_SECRET_KEY", "PORTAL_DATA_KEYS")
-        ]
-        with os.fdopen(os.open(KEYS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.writelines(lines)
-    pairs = (line.partition("=") for line in KEYS.read_text().splitlines())
+def _left_behind() -> dict[str, str]:
+    """What an earlier start left: its keys stay those of this machine."""
+    if not ENVIRONMENT.exists():
+        return {}
+    pairs = (line.partition("=") for line in ENVIRONMENT.read_text().splitlines())
     return {name: value for name, _, value in pairs}
+
+
+def _new_key() -> str:
+    return urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
 def seed() -> str:
@@ -129,7 +137,8 @@ def announce(link: str | None) -> None:
     click.echo(f"\n  Портал: {base}\n  Письма и СМС: {base}/inbox")
     if link:
         click.echo(f"\n  Начните со страницы ответственного лица:\n  {link}")
-    click.echo("\n  Остановить: Ctrl+C\n")
+    click.echo(f"\n  Другие команды: set -a; . {ENVIRONMENT}; portal …")
+    click.echo("  Остановить: Ctrl+C\n")
 
 
 def supervise(*commands: list[str]) -> int:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import func, select
 
-from portal import cli, config
+from portal import cli, config, embedded
 from portal.confirmation.tables import confirmations
 from portal.database import db
 from portal.organisation import organisations
@@ -284,3 +284,20 @@ def test_every_command_explains_itself(run: Callable[..., Result]) -> None:
             explained(below, *path, name)
 
     explained(cli.portal)
+
+
+def test_run_leaves_its_settings_for_other_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("PORTAL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    embedded.prepare("0.0.0.0", 8123)
+    left = dict(line.split("=", 1) for line in embedded.ENVIRONMENT.read_text().splitlines())
+    assert config.load(left).base_url == "http://127.0.0.1:8123"
+    assert embedded.ENVIRONMENT.stat().st_mode & 0o777 == 0o600
+    embedded.prepare("127.0.0.1", 8124)
+    again = dict(line.split("=", 1) for line in embedded.ENVIRONMENT.read_text().splitlines())
+    assert again["PORTAL_DATA_KEYS"] == left["PORTAL_DATA_KEYS"], "the keys stay"
+    assert again["PORTAL_BASE_URL"] == "http://127.0.0.1:8124"

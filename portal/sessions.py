@@ -4,6 +4,8 @@ Both are Flask's and Flask-WTF's own. What a cookie opens is for rows to say, so
 a computer whose clock runs ahead would else sign cookies that the next one refuses.
 """
 
+from functools import lru_cache
+
 from flask import Flask, Request, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import generate_csrf, validate_csrf
@@ -20,6 +22,8 @@ class Sessions(SecureCookieSessionInterface):
             salt="portal.session",
             signer_kwargs={"key_derivation": "hmac", "digest_method": "sha256"},
         )
+        # A browser sends the same cookie again and again; what it says is copied, never changed.
+        self._read = lru_cache(maxsize=1024)(self._signed.loads)
 
     def get_signing_serializer(self, app: Flask) -> URLSafeSerializer:  # type: ignore[override] # noqa: ARG002
         return self._signed
@@ -27,7 +31,7 @@ class Sessions(SecureCookieSessionInterface):
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession:
         cookie = request.cookies.get(self.get_cookie_name(app))
         try:
-            return self.session_class(self._signed.loads(cookie) if cookie else None)
+            return self.session_class(self._read(cookie) if cookie else None)
         except BadSignature:
             return self.session_class()
 

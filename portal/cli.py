@@ -9,6 +9,7 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
+from socket import AF_INET, AF_INET6, create_server
 
 import click
 import structlog
@@ -22,6 +23,7 @@ from portal import (
     gateways,
     importing,
     journal,
+    keys,
     logs,
     organisation,
     outbox,
@@ -44,6 +46,9 @@ def main() -> None:
         portal()
     except config.BadSettingError as error:
         click.echo(f"portal: {error}", err=True)
+        sys.exit(2)
+    except keys.UnreadableError as error:
+        click.echo(f"portal: {error}. Was a key taken out too early?", err=True)
         sys.exit(2)
     except OperationalError as error:
         click.echo(
@@ -79,6 +84,8 @@ def new_key() -> None:
 def serve(host: str, port: int, socket: Path | None, workers: int, threads: int) -> None:
     """Run the web server."""
     config.load(os.environ)  # a bad setting is said once, not by every worker
+    if socket is None:
+        _must_be_free(host, port)
     from granian import Granian  # noqa: PLC0415 - only this command needs a server
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
@@ -95,6 +102,15 @@ def serve(host: str, port: int, socket: Path | None, workers: int, threads: int)
         websockets=False,
         log_level=LogLevels.warning,
     ).serve(target_loader=partial(create_web, threads), wrap_loader=False)  # type: ignore[arg-type] # RSGI takes an object, too
+
+
+def _must_be_free(host: str, port: int) -> None:
+    """End with a sentence if somebody listens already: granian would share the port with it."""
+    try:
+        create_server((host, port), family=AF_INET6 if ":" in host else AF_INET).close()
+    except OSError as error:
+        click.echo(f"portal: {host} port {port} cannot be used: {error.strerror}.", err=True)
+        sys.exit(2)
 
 
 def create_web(threads: int) -> Door:

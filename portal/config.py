@@ -183,6 +183,10 @@ def _sender(value: str) -> str:
     return value
 
 
+def _support_email(value: str) -> str:
+    return _sender(value) if value else ""
+
+
 def _count(value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= 10_000):
         raise ValueError("must be a whole number from 1 to 10000")
@@ -225,7 +229,7 @@ class Settings:
     phone_regions: tuple[str, ...] = _setting(_regions, "RU")
     support_phone: str = _setting(_text, "8-800-333-30-92")
     support_hours: str = _setting(_text, "рабочие дни, 8:00–18:00 мск")
-    support_email: str = _setting(_text, "")
+    support_email: str = _setting(_support_email, "")
     link_days: int = _setting(_count, "7")
     code_minutes: int = _setting(_count, "10")
     email_link_hours: int = _setting(_count, "24")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from socket import create_server
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -301,3 +302,19 @@ def test_run_leaves_its_settings_for_other_commands(
     again = dict(line.split("=", 1) for line in embedded.ENVIRONMENT.read_text().splitlines())
     assert again["PORTAL_DATA_KEYS"] == left["PORTAL_DATA_KEYS"], "the keys stay"
     assert again["PORTAL_BASE_URL"] == "http://127.0.0.1:8124"
+
+
+def test_a_port_that_is_taken_is_refused_in_a_sentence(environment: dict[str, str]) -> None:
+    with create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = subprocess.run(
+            [sys.executable, "-m", "portal", "serve", "--port", port],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert f"port {port} cannot be used" in ended.stderr

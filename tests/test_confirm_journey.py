@@ -344,6 +344,16 @@ def test_no_code_at_all_is_no_try(browser: Browser, post: Post, asked: str) -> N
     assert "Осталось попыток: 4" in browser.named("code-error")
 
 
+def test_a_dead_code_says_so_even_to_an_empty_field(
+    browser: Browser, post: Post, asked: str
+) -> None:
+    browser.open(post.link()).press(PHONE)
+    for _ in range(5):
+        browser.press(ENTER, code=wrong(post))
+    browser.press(ENTER, code="")
+    assert "Попытки закончились" in browser.named("code-error")
+
+
 def test_spaces_and_hyphens_are_forgiven(browser: Browser, post: Post, asked: str) -> None:
     browser.open(post.link()).press(PHONE)
     code = post.code()

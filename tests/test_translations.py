@@ -141,7 +141,7 @@ def test_the_way_of_the_responsible_person(
     check(english.open(english.path), "Sent to +7 921 555-01-47", "The code works for another")
     check(english.press("Confirm", code=""), "Enter the six digits")
     check(english.press("Confirm", code="wrong"), "Tries left: 4")
-    check(english.press("Send again"), "You can send a new code or email in 0:")
+    check(english.press("Send again"), "You can request a new code in 0:")
     time.passes(seconds=30)
     check(english.press("Send again").press("Confirm", code=older), "This is an earlier code")
     check(english.press("Confirm", code=post.code()), "confirmed", "Moscow time")

@@ -127,7 +127,7 @@ def enter_code(id: str) -> ResponseReturnValue:
     typed = request.form.get("code", "")
     if not is_own_form():
         return _page(found, popup=True, typed=typed, error=_stale(), status=422)
-    if not typed.strip():
+    if not typed.strip() and found.awaits_code:
         return _page(found, popup=True, error=_("Введите шесть цифр из СМС."), status=422)
     answer = confirmation.enter_code(found, typed, g.address)
     db.commit()
@@ -238,11 +238,18 @@ def report(id: str) -> ResponseReturnValue:
             confirmation.report(found, proposed, form.comment.data, g.address)
             db.commit()
             return redirect(url_for(".page", id=id), 303)
+    wrong = [
+        name
+        for name in organisation.PERSON_FIELDS | organisation.ORGANISATION_FIELDS
+        if form[f"new_{name}"].errors
+    ]
     return respond(
         "confirm/report.html",
         status=422 if form.is_submitted() else 200,
         confirmation=found,
         form=form,
+        first_wrong=wrong[0] if wrong else "",
+        lone="" if wrong else "".join(form.comment.errors[:1]),
         stale=_stale() if form.errors.get("csrf_token") else "",
         organisation_fields=organisation.ORGANISATION_FIELDS,
         person_fields=organisation.PERSON_FIELDS,
@@ -305,7 +312,7 @@ def _done(id: str, *, popup: bool) -> ResponseReturnValue:
 def _sent(id: str, wait: Wait | None, *, popup: bool) -> ResponseReturnValue:
     if wait is None:
         return _done(id, popup=popup)
-    sentence = _pause(wait.until) if wait.paused else _too_soon(wait.until)
+    sentence = _pause(wait.until) if wait.paused else _too_soon(wait.until, code=popup)
     found = _again(id)
     shown = {"error": sentence} if popup and found.code else {"notice": sentence}
     return retry_after(_page(found, popup=popup, status=429, **shown), wait.until)
@@ -388,8 +395,8 @@ def _pause(until: datetime) -> str:
     )
 
 
-def _too_soon(until: datetime) -> str:
-    return _(
-        "Новый код или письмо можно отправить через %(span)s.",
-        span=language.duration(until - clock.now()),
-    )
+def _too_soon(until: datetime, *, code: bool) -> str:
+    span = language.duration(until - clock.now())
+    if code:
+        return _("Новый код можно запросить через %(span)s.", span=span)
+    return _("Новое письмо можно отправить через %(span)s.", span=span)

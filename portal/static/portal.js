@@ -20,7 +20,9 @@
 
   const look = () => {
     const here = root();
-    if (here) htmx.ajax("GET", here.dataset.state, { target: "#confirmation", swap: "outerMorph" });
+    // The source says to the server which part is asked for; without it the whole page comes.
+    const how = { source: here, target: "#confirmation", swap: "outerMorph" };
+    if (here) htmx.ajax("GET", here.dataset.state, how);
   };
 
   // The popup: modal, closed by Esc and by its own link alike. Then the next button has the focus.
@@ -103,8 +105,7 @@
   };
 
   const trouble = (shown) => {
-    const element = document.getElementById("trouble");
-    if (element) element.hidden = !shown;
+    for (const element of document.querySelectorAll(".trouble")) element.hidden = !shown;
     if (shown) submitted = "";
   };
 

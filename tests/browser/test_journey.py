@@ -163,6 +163,9 @@ def test_two_tabs_of_one_browser_follow_each_other(opened: Page, post: Post) -> 
     send_letter(tab)
     expect(opened.get_by_test_id("email-sent")).to_be_visible()
     assert not [each for each in seen if "/code" in each]
+    for page in (opened, tab):  # the part was swapped, not the whole page into the part
+        expect(page.locator("main")).to_have_count(1)
+        expect(page.locator("header.bar")).to_have_count(1)
 
 
 def test_the_first_window_follows_another_computer(

@@ -154,6 +154,7 @@ def test_the_end_of_a_code_is_shown_by_itself(popup: Page, time: Time) -> None:
     expect(popup.get_by_test_id("code-left")).to_have_text("Код больше не действует")
     assert is_modal(popup)
     expect(popup.get_by_test_id("send-again")).to_be_enabled()
+    expect(popup.locator("main")).to_have_count(1)
 
 
 def test_typed_digits_survive_news_from_the_server(popup: Page, post: Post) -> None:

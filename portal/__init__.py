@@ -4,7 +4,7 @@ import os
 
 from flask import Flask
 
-from portal import config, language, pages, sessions
+from portal import config, cookie, language, pages
 from portal.database import db
 from portal.routes import confirm, health, home, inbox
 
@@ -27,7 +27,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     app.url_map.merge_slashes = False
     db.use(config.settings.database_url)
     language.init_app(app)
-    sessions.init_app(app)
+    cookie.init_app(app)
     pages.init_app(app)
     app.register_blueprint(home.bp)
     app.register_blueprint(health.bp)

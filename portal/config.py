@@ -25,7 +25,6 @@ MAPPED_BITS = 96  # how much of an IPv6 address says that an IPv4 address follow
 # settings serves every version, but nothing here acts on it yet.
 RESERVED = {
     "REDIS_URL",
-    "STAFF_NETWORKS",
     "OPERATIONS_URL",
     "WEBHOOK_URL",
     "WEBHOOK_SECRET",
@@ -97,6 +96,13 @@ def _secure_networks(value: str) -> tuple[Network, ...]:
         raise ValueError("is empty: nobody could open the portal")
     if any(each.prefixlen == 0 for each in networks):
         raise ValueError("has a network of all addresses: everybody could open the portal")
+    return networks
+
+
+def _staff_networks(value: str) -> tuple[Network, ...]:
+    networks = _networks(value)
+    if any(each.prefixlen == 0 for each in networks):
+        raise ValueError("has a network of all addresses: everybody could sign in")
     return networks
 
 
@@ -221,6 +227,7 @@ class Settings:
     database_url: str = _setting(_database_url, "sqlite:///instance/portal.db")
     base_url: str = _setting(_base_url)
     secure_networks: tuple[Network, ...] = _setting(_secure_networks)
+    staff_networks: tuple[Network, ...] = _setting(_staff_networks, "")  # none: the secure ones
     trusted_proxies: tuple[Network, ...] = _setting(_trusted_proxies, "")
     mail_url: str = _setting(_mail_url)
     mail_sender: str = _setting(_sender, "po-reply@taho-kart.ru")
@@ -236,6 +243,11 @@ class Settings:
     tries_per_code: int = _setting(_count, "5")
     wrong_codes_before_pause: int = _setting(_count, "10")
     pause_minutes: int = _setting(_count, "15")
+    session_idle_minutes: int = _setting(_count, "30")
+    session_hours: int = _setting(_count, "12")
+    recovery_hours: int = _setting(_count, "24")
+    recovery_staff_hours: int = _setting(_count, "72")
+    questions_file: str = _setting(_text, "")  # none: portal/recovery/questions.toml
 
     @property
     def secret_keys(self) -> tuple[str, ...]:

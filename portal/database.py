@@ -131,6 +131,21 @@ class Database:
         finally:
             self.close()
 
+    @contextmanager
+    def migrating(self) -> "Iterator[Connection]":
+        """A connection with the write lock, for changing the schema; commits at the end.
+
+        SQLite changes a table by dropping it and making it anew, which rows that refer to it would
+        forbid: so references are checked once, before the commit.
+        """
+        self.close()
+        engine = _engine(self.url, writes=True, checks_references=False)
+        with self._turn, engine.connect() as connection, connection.begin():
+            yield connection
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+            if broken:
+                raise RuntimeError(f"a row of {broken[0]} would refer to nothing")
+
     def begin(self, *, writes: bool) -> None:
         """Say, before the first statement, whether this thread's next transaction writes."""
         self.close()
@@ -248,7 +263,7 @@ class Database:
 db = Database()
 
 
-def _engine(url: str, *, writes: bool) -> Engine:
+def _engine(url: str, *, writes: bool, checks_references: bool = True) -> Engine:
     """An engine for reading, each statement on its own, or for writing, the lock taken first."""
     level = {} if writes else {"isolation_level": "AUTOCOMMIT"}
     engine = create_engine(
@@ -259,7 +274,7 @@ def _engine(url: str, *, writes: bool) -> Engine:
     def _prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if checks_references else 'OFF'}")
         if writes:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")

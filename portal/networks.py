@@ -54,6 +54,12 @@ def is_secure(address: Address | None, own: tuple[Network, ...]) -> bool:
     return is_inside(address, own or config.settings.secure_networks)
 
 
+def is_staff(address: Address | None) -> bool:
+    """Whether accounts may sign in from an address."""
+    allowed = config.settings.staff_networks or config.settings.secure_networks
+    return is_inside(address, allowed)
+
+
 def parse(text: str) -> Address | None:
     """An address without a port or zone; IPv4 written inside IPv6 is the IPv4 address it is."""
     return _parse(text) if len(text) <= LONGEST_ADDRESS else None

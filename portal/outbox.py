@@ -60,7 +60,8 @@ messages = Table(
     "messages",
     metadata,
     Column("id", String(22), primary_key=True),
-    Column("organisation_id", ForeignKey("organisations.id"), nullable=False),
+    Column("organisation_id", ForeignKey("organisations.id")),  # whom it is about: one of both
+    Column("account_id", String(22), ForeignKey("accounts.id"), index=True),
     Column("about", String(22), index=True),  # the request that it serves
     Column("channel", String(10), nullable=False),
     Column("letter", String(40), nullable=False),
@@ -160,33 +161,38 @@ def post(
     channel: str,
     letter: str,
     recipient: str,
-    organisation_id: str,
+    organisation_id: str | None = None,
     *,
+    account_id: str | None = None,
     about: str | None = None,
+    not_before: datetime | None = None,
     useful_until: datetime | None = None,
     **words: object,
 ) -> str:
     """Leave a message for the worker, in the running transaction; returns its id.
 
     `letter` names the templates `letters/<letter>.txt` and `.html`, or `sms/<letter>.txt`, and
-    `words` is what they speak of: strings, numbers and lists of them. `about` is the id of the
-    request that the message serves, with which it can be withdrawn. With `useful_until` it is
-    tried urgently until then, and never after.
+    `words` is what they speak of: strings, numbers and lists of them. It tells of an organisation
+    or of an account. `about` is the id of the request or case that the message serves, with which
+    it can be withdrawn. It waits for `not_before`; with `useful_until` it is tried urgently until
+    then, and never after.
     """
     now, id = clock.now(), proofs.new_public_id()
+    due_at = max(now, not_before or now)
     db.execute(
         _ADD,
         {
             "id": id,
             "organisation_id": organisation_id,
+            "account_id": account_id,
             "about": about,
             "channel": channel,
             "letter": letter,
             "recipient": recipient,
             "words": json.dumps(words, ensure_ascii=False),
-            "posted_at": now,
+            "posted_at": due_at,
             "useful_until": useful_until,
-            "due_at": now,
+            "due_at": due_at,
         },
     )
     return id
@@ -264,7 +270,9 @@ def _settle(message: Row[Any], outcome: str | Trouble) -> None:
         db.execute(_POSTPONE, {"of": message.id, "until": due_at, "why": outcome.reason})
     elif _finish(message.id, failed=now, why=reason):
         journal.record(
-            f"organisation:{message.organisation_id}",
+            f"organisation:{message.organisation_id}"
+            if message.organisation_id
+            else f"account:{message.account_id}",
             "message.failed",
             "delivery",
             message=message.id,

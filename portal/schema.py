@@ -16,10 +16,9 @@ HERE = Path(__file__).parent / "migrations"
 def upgrade() -> None:
     """Run the migrations that have not run yet, each with its note of having run."""
     settings = _settings()
-    with db.writing():
-        settings.attributes["connection"] = db.connection
+    with db.migrating() as connection:
+        settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
-        db.commit()
 
 
 def is_current() -> bool:

@@ -2,12 +2,16 @@
 
 from alembic import context
 
+import portal.account.tables
 import portal.confirmation.tables
+import portal.device.tables
+import portal.diagnostics
 import portal.gateways.inbox
 import portal.journal
 import portal.limits
 import portal.organisation.tables
-import portal.outbox  # noqa: F401 - the tables have to be known
+import portal.outbox
+import portal.recovery.tables  # noqa: F401 - the tables have to be known
 from portal.database import metadata
 
 connection = context.config.attributes["connection"]

@@ -15,12 +15,12 @@ from portal.checks import display_phone
 from portal.confirmation import Answer, Confirmation, Judgement, NotOpenError, Standing, Wait
 from portal.confirmation.course import LINK
 from portal.confirmation.email_link import LINK as EMAIL_LINK
+from portal.cookie import is_own_form
 from portal.database import db
 from portal.forms import ReportForm
 from portal.language import gettext as _
 from portal.organisation import Details
 from portal.pages import htmx, respond, retry_after, sorry
-from portal.sessions import is_own_form
 
 bp = Blueprint("confirm", __name__)
 

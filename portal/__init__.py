@@ -4,9 +4,10 @@ import os
 
 from flask import Flask
 
-from portal import config, cookie, language, pages
+from portal import access, config, cookie, language, pages
 from portal.database import db
-from portal.routes import confirm, health, home, inbox
+from portal.recovery.questions import catalogue
+from portal.routes import BLUEPRINTS, inbox
 
 
 def create_app(settings: config.Settings | None = None) -> Flask:
@@ -16,6 +17,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     was created decides.
     """
     config.use(settings or config.load(os.environ))
+    catalogue()  # a file of questions that cannot be read stops the start, too
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY=config.settings.secret_key,
@@ -29,9 +31,9 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     language.init_app(app)
     cookie.init_app(app)
     pages.init_app(app)
-    app.register_blueprint(home.bp)
-    app.register_blueprint(health.bp)
-    app.register_blueprint(confirm.bp)
+    access.init_app(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
     if config.settings.has_inbox:
         app.register_blueprint(inbox.bp)
     return app

@@ -13,7 +13,16 @@ from pathlib import Path
 
 import click
 
-from portal import clock, config, confirmation, importing, organisation, proofs
+from portal import (
+    account,
+    clock,
+    config,
+    confirmation,
+    importing,
+    organisation,
+    proofs,
+    sample_people,
+)
 from portal.confirmation import Confirmation
 from portal.confirmation.course import LINK, prove
 from portal.database import db
@@ -72,6 +81,7 @@ def seed() -> str:
         for _tally in importing.import_file(SAMPLES, ACTOR):
             pass
         _bring_into_states()
+        sample_people.seed()
     with db.writing():
         id = confirmation.open_request(FIRST) or confirmation.request(_sample(FIRST), ACTOR)
         db.commit()
@@ -137,8 +147,21 @@ def announce(link: str | None) -> None:
     click.echo(f"\n  Портал: {base}\n  Письма и СМС: {base}/inbox")
     if link:
         click.echo(f"\n  Начните со страницы ответственного лица:\n  {link}")
+    if link:
+        _announce_people(base)
     click.echo(f"\n  Другие команды: set -a; . {ENVIRONMENT}; portal …")
     click.echo("  Остановить: Ctrl+C\n")
+
+
+def _announce_people(base: str) -> None:
+    """Say who can sign in, and how to have the app's code without a phone."""
+    click.echo(f"\n  Вход для сотрудников: {base}/signin")
+    for email, role, _organisation, _name in sample_people.PEOPLE:
+        click.echo(f"    {email:32}{account.ROLE_NAMES[role]}")
+    click.echo(f"  Пароль у всех: {sample_people.PASSWORD}")
+    click.echo(f"  Ключ для приложения-аутентификатора: {sample_people.SECRET}")
+    code = f"import pyotp; print(pyotp.TOTP('{sample_people.SECRET}').now())"
+    click.echo(f'  Код без телефона: .venv/bin/python -c "{code}"')
 
 
 def supervise(*commands: list[str]) -> int:

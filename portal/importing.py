@@ -1,17 +1,18 @@
 """Organisations from a CSV file: the good lines are kept, each bad one is reported.
 
 The format is README's «CSV of organisations». The file is read line by line, so its size does not
-matter; lines are kept in batches, each in one transaction.
+matter; lines are kept in batches, each in one transaction. How a file is read and kept is the same
+for whatever it is of: `read_rows` and `in_batches`.
 """
 
 import codecs
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple, TextIO, TypeVar
 
 from portal import checks, confirmation, networks, organisation
 from portal.checks import BadValueError
@@ -41,6 +42,13 @@ class Refusal(NamedTuple):
     line: int
     column: str
     reason: str
+
+
+class Row(NamedTuple):
+    """A line by the names of its columns, not checked yet."""
+
+    line: int
+    values: dict[str, str]
 
 
 class Entry(NamedTuple):
@@ -75,6 +83,9 @@ class Tally:
         return taken
 
 
+Good = TypeVar("Good")
+
+
 def count_lines(path: Path) -> int:
     """How many lines a file has, for a progress bar."""
     return sum(block.count(b"\n") for block in _blocks(path))
@@ -85,18 +96,28 @@ def import_file(path: Path, actor: str, *, dry_run: bool = False) -> Iterator[Ta
 
     Raises UnreadableFileError. Nothing is kept in a dry run, but all is checked.
     """
+    return in_batches(read(path), lambda batch, tally: _keep(batch, tally, actor, dry_run=dry_run))
+
+
+def in_batches(
+    items: Iterable[Good | Refusal], keep: Callable[[list[Good], Tally], None]
+) -> Iterator[Tally]:
+    """Keep the good ones, some at a time; yields the tally so far after each batch, and at the end.
+
+    `keep` counts in the tally what came of each.
+    """
     tally = Tally()
-    batch: list[Entry] = []
-    for item in read(path):
+    batch: list[Good] = []
+    for item in items:
         if isinstance(item, Refusal):
             tally.refuse(item)
         else:
             batch.append(item)
         if len(batch) + len(tally.refusals) >= BATCH:
-            _keep(batch, tally, actor, dry_run=dry_run)
+            keep(batch, tally)
             batch.clear()
             yield tally
-    _keep(batch, tally, actor, dry_run=dry_run)
+    keep(batch, tally)
     yield tally
 
 
@@ -114,29 +135,45 @@ def _keep(batch: list[Entry], tally: Tally, actor: str, *, dry_run: bool) -> Non
 
 def read(path: Path) -> Iterator[Entry | Refusal]:
     """Each line of a file, read and checked; raises UnreadableFileError."""
-    csv.field_size_limit(LONGEST_FIELD)
     seen: dict[str, int] = {}
+    for row in read_rows(path, COLUMNS, MAY_BE_MISSING):
+        entry = row if isinstance(row, Refusal) else _entry(*row)
+        if isinstance(entry, Entry) and entry.id in seen:
+            reason = _("этот ID уже был в строке %(line)s", line=seen[entry.id])
+            entry = Refusal(row.line, "id", reason)
+        elif isinstance(entry, Entry):
+            seen[entry.id] = row.line
+        yield entry
+
+
+def read_rows(
+    path: Path, columns: Set[str], may_be_missing: Set[str] = frozenset()
+) -> Iterator[Row | Refusal]:
+    """Each line of a file with these columns that is one; raises UnreadableFileError."""
+    csv.field_size_limit(LONGEST_FIELD)
     encoding = _encoding(path)
     # A byte that is no text becomes U+FFFD, which no check lets pass: so its line is refused.
     with path.open(encoding=encoding, errors="replace", newline="") as file:
-        for number, row in _rows(file):
-            entry = row if isinstance(row, Refusal) else _entry(number, row)
-            if isinstance(entry, Entry) and entry.id in seen:
-                reason = _("этот ID уже был в строке %(line)s", line=seen[entry.id])
-                entry = Refusal(number, "id", reason)
-            elif isinstance(entry, Entry):
-                seen[entry.id] = number
-            yield entry
+        for row in _rows(file, columns, may_be_missing):
+            yield row if isinstance(row, Refusal) else _lines_apart(row)
 
 
-def _rows(file: TextIO) -> Iterator[tuple[int, dict[str, str] | Refusal]]:
+def _lines_apart(row: Row) -> Row | Refusal:
+    """What stands in a field is never read as a line, nor is a line break kept."""
+    for column, value in row.values.items():
+        if "\n" in value or "\r" in value:
+            return Refusal(row.line, column, _("Уберите переносы строк и непечатаемые знаки."))
+    return row
+
+
+def _rows(file: TextIO, columns: Set[str], may_be_missing: Set[str]) -> Iterator[Row | Refusal]:
     lines = _Lines(file)
     reader = csv.reader(lines, delimiter=_delimiter(file), strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
     except csv.Error:
         raise UnreadableFileError(_("В строке заголовка не закрыты кавычки.")) from None
-    _check_header(header)
+    _check_header(header, columns, may_be_missing)
     while True:
         lines.begin()
         number = lines.number
@@ -146,15 +183,15 @@ def _rows(file: TextIO) -> Iterator[tuple[int, dict[str, str] | Refusal]]:
             return
         except csv.Error:
             lines.put_back()
-            yield number, Refusal(number, "", _("строка обрывается или кавычки в ней не закрыты"))
+            yield Refusal(number, "", _("строка обрывается или кавычки в ней не закрыты"))
             continue
         if not any(value.strip() for value in values):
             continue
         if len(values) != len(header):
             reason = _("полей %(found)s вместо %(wanted)s", found=len(values), wanted=len(header))
-            yield number, Refusal(number, "", reason)
+            yield Refusal(number, "", reason)
             continue
-        yield number, dict(zip(header, values, strict=True))
+        yield Row(number, dict(zip(header, values, strict=True)))
 
 
 class _Lines:
@@ -188,9 +225,9 @@ class _Lines:
         del self._taken[1:]
 
 
-def _check_header(header: list[str]) -> None:
-    missing = sorted(COLUMNS - MAY_BE_MISSING - set(header))
-    unknown = sorted(set(header) - COLUMNS)
+def _check_header(header: list[str], columns: Set[str], may_be_missing: Set[str]) -> None:
+    missing = sorted(columns - may_be_missing - set(header))
+    unknown = sorted(set(header) - columns)
     if missing:
         raise UnreadableFileError(_("Нет столбцов: %(names)s.", names=", ".join(missing)))
     if unknown:
@@ -206,9 +243,6 @@ def _shown(name: str) -> str:
 
 
 def _entry(number: int, row: dict[str, str]) -> Entry | Refusal:
-    for column, value in row.items():
-        if "\n" in value or "\r" in value:
-            return Refusal(number, column, _("Уберите переносы строк и непечатаемые знаки."))
     column = "id"
     try:
         id = checks.organisation_id(row["id"])

@@ -65,9 +65,15 @@ def respond(page: str, *parts: str, status: int = 200, **context: object) -> Res
     return response
 
 
-def sorry(status: int, title: str, advice: str) -> Response:
-    """A page that says what went wrong and what to do next."""
-    response = make_response(render_template("sorry.html", title=title, advice=advice), status)
+def json_page(text: str) -> Response:
+    """An answer that a script asked for."""
+    return Response(text, mimetype="application/json")
+
+
+def sorry(status: int, title: str, advice: str, *, way: tuple[str, str] | None = None) -> Response:
+    """A page that says what went wrong and what to do next; `way` is a link and its words."""
+    page = render_template("sorry.html", title=title, advice=advice, way=way)
+    response = make_response(page, status)
     if htmx() and status >= 500:
         response.headers["HX-Reswap"] = "none"  # the window keeps what it shows
     elif htmx():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
+SPEAKING = ("for", "aria-labelledby", "aria-describedby")  # attributes that name other elements
 
 
 class Browser:
@@ -34,10 +35,17 @@ class Browser:
         form = self.page.form_of(button)
         unknown = answers.keys() - form.fields.keys()
         assert not unknown, f"no such field: {unknown}"
-        data = form.fields | answers
+        for name, options in form.options.items():
+            assert answers.get(name, "") in {"", *options}, f"no such option: {answers[name]}"
+        data = form.fields | answers | self.page.says[button]
         if form.method == "get":
             return self._see(self.ask("get", form.action, query_string=data))
         return self._see(self.ask("post", form.action, data=data))
+
+    def send(self, url: str, **data: str) -> Browser:
+        """Send a form that the page does not offer, with the token of one that it does."""
+        token = next(form.fields["csrf_token"] for form in self.page.forms)
+        return self._see(self.ask("post", url, data={"csrf_token": token} | data))
 
     def follow(self, words: str) -> Browser:
         """Follow the link with those words."""
@@ -71,8 +79,16 @@ class Browser:
         """The words of the element with that data-testid."""
         return self.page.named[name]
 
+    def every(self, name: str) -> list[str]:
+        """The words of all elements with that data-testid."""
+        return [words for other, words in self.page.all_named if other == name]
+
     def has(self, name: str) -> bool:
         return name in self.page.named
+
+    def fault(self, field: str) -> str:
+        """What is said to be wrong beside a field; nothing if it is not marked as wrong."""
+        return self.page.faults.get(field, "")
 
 
 class Form:
@@ -81,6 +97,7 @@ class Form:
         self.action = attributes.get("action") or ""
         self.method = attributes.get("method") or "get"
         self.fields: dict[str, str] = {}
+        self.options: dict[str, list[str]] = {}  # what a field chooses from
 
 
 class Page(HTMLParser):
@@ -90,21 +107,31 @@ class Page(HTMLParser):
         super().__init__()
         self.forms: list[Form] = []
         self.buttons: dict[str, Form] = {}
+        self.says: dict[str, dict[str, str]] = {}  # what a button adds to its form
         self.links: dict[str, str] = {}
         self.named: dict[str, str] = {}
+        self.all_named: list[tuple[str, str]] = []
+        self.faults: dict[str, str] = {}
         self.ids: list[str] = []
+        self.mentions: set[str] = set()  # ids that labels and descriptions speak of
         self.title = self.heading = ""
         self.headings = 0
+        self.unopened = 0  # what is folded up and has no words to unfold it by
         self.text = ""
         self.lonely: list[str] = []  # htmx elements that would do nothing without scripts
         self._open: list[tuple[str, dict[str, str | None], int]] = []
         self._form: Form | None = None
+        self._select = ""
+        self._words: dict[str, str] = {}  # by id
+        self._wrong: dict[str, list[str]] = {}  # fields, and the ids of what is wrong with them
         self._loose: list[tuple[str, str]] = []  # buttons that name their form
         self.feed(html)
         self.close()
         self.text = squeeze(self.text)
         for words, id in self._loose:
             self.buttons[words] = next(form for form in self.forms if form.id == id)
+        for field, ids in self._wrong.items():
+            self.faults[field] = "".join(self._words.get(id, "") for id in ids)
 
     def form_of(self, button: str) -> Form:
         assert button in self.buttons, f"no button «{button}» among {list(self.buttons)}"
@@ -115,12 +142,11 @@ class Page(HTMLParser):
         if tag == "form":
             self._form = Form(attributes)
             self.forms.append(self._form)
-        if tag == "input" and self._form is not None and attributes.get("name"):
-            kind, name = attributes.get("type"), str(attributes["name"])
-            if kind != "checkbox" or "checked" in attributes:
-                self._form.fields[name] = attributes.get("value") or ""
-        if attributes.get("id"):
-            self.ids.append(str(attributes["id"]))
+        if self._form is not None:
+            self._keep_field(tag, attributes, self._form)
+        if tag == "details":
+            self.unopened += 1
+        self._relate(attributes)
         if {"hx-post", "hx-put", "hx-delete"} & attributes.keys() and tag != "form":
             self.lonely.append(tag)
         if {"style", "onclick"} & attributes.keys():
@@ -128,7 +154,34 @@ class Page(HTMLParser):
         if tag not in VOID:
             self._open.append((tag, attributes, len(self.text)))
         elif "data-testid" in attributes:
-            self.named[str(attributes["data-testid"])] = attributes.get("value") or ""
+            self._name(str(attributes["data-testid"]), attributes.get("value") or "")
+
+    def _keep_field(self, tag: str, attributes: dict[str, str | None], form: Form) -> None:
+        name, value = attributes.get("name"), attributes.get("value") or ""
+        if tag == "input" and name:
+            if attributes.get("type") != "checkbox" or "checked" in attributes:
+                form.fields[name] = value
+        elif tag == "select" and name:
+            self._select = name
+            form.options[name] = []
+        elif tag == "option":
+            # A browser chooses the first one, unless another is marked.
+            if not form.options[self._select] or "selected" in attributes:
+                form.fields[self._select] = value
+            form.options[self._select].append(value)
+
+    def _relate(self, attributes: dict[str, str | None]) -> None:
+        """Note what an element is called, and which others it speaks of."""
+        if attributes.get("id"):
+            self.ids.append(str(attributes["id"]))
+        spoken_of = {name: (attributes.get(name) or "").split() for name in SPEAKING}
+        self.mentions.update(id for ids in spoken_of.values() for id in ids)
+        if attributes.get("aria-invalid") == "true":
+            self._wrong[str(attributes.get("name"))] = spoken_of["aria-describedby"][:1]
+
+    def _name(self, name: str, words: str) -> None:
+        self.named[name] = words
+        self.all_named.append((name, words))
 
     def handle_endtag(self, tag: str) -> None:
         while self._open:
@@ -140,22 +193,33 @@ class Page(HTMLParser):
 
     def _close(self, tag: str, attributes: dict[str, str | None], words: str) -> None:
         if "data-testid" in attributes:
-            self.named[str(attributes["data-testid"])] = words
+            self._name(str(attributes["data-testid"]), words)
+        if "id" in attributes:
+            self._words[str(attributes["id"])] = words
         if tag == "button":
-            if attributes.get("form"):
-                self._loose.append((words, str(attributes["form"])))
-            elif self._form is not None:
-                self.buttons[words] = self._form
+            self._keep_button(attributes, words)
         elif tag == "a" and attributes.get("href"):
             self.links[words] = str(attributes["href"])
         elif tag == "textarea" and self._form is not None:
             self._form.fields[str(attributes.get("name"))] = words
+        elif tag == "summary":
+            self.unopened -= 1
         elif tag == "form":
             self._form = None
         elif tag == "title":
             self.title = words
         elif tag == "h1":
             self.heading, self.headings = words, self.headings + 1
+
+    def _keep_button(self, attributes: dict[str, str | None], words: str) -> None:
+        if "disabled" in attributes:
+            return
+        name = attributes.get("name")
+        self.says[words] = {name: attributes.get("value") or ""} if name else {}
+        if attributes.get("form"):
+            self._loose.append((words, str(attributes["form"])))
+        elif self._form is not None:
+            self.buttons[words] = self._form
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -164,6 +228,9 @@ class Page(HTMLParser):
         assert self.headings == 1, "a page has one heading"
         assert self.title in {f"{self.heading} · ИЗКТ", f"{self.heading} · IZKT"}
         assert not self.lonely, f"works only with scripts, or breaks the policy: {self.lonely}"
+        assert self.mentions <= set(self.ids), f"nowhere: {self.mentions - set(self.ids)}"
+        assert all(self.faults.values()), f"wrong, and nobody says why: {self.faults}"
+        assert not self.unopened, "what is folded up can be unfolded"
         assert all(form.action for form in self.forms), "a form says where it goes"
         for form in self.forms:
             assert form.method == "get" or form.fields.get("csrf_token"), "a form has its token"

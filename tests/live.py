@@ -12,6 +12,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from tests.conftest import Post
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
     from flask import Flask
@@ -39,9 +40,14 @@ class Silent(WSGIRequestHandler):
 
 
 @contextmanager
-def served(app: Flask, port: int = 0) -> Iterator[str]:
-    """The application on a port of this computer; yields its address."""
-    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Silent)
+def served(app: Flask, port: int = 0, *, at: socket.socket | None = None) -> Iterator[str]:
+    """The application on a port of this computer, or where somebody listens; its address."""
+    server = make_server(
+        *("127.0.0.1", port, app),
+        threaded=True,
+        request_handler=Silent,
+        fd=at.fileno() if at else None,
+    )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path("docs/screenshots")
-PAGES = "tests/browser/test_pages.py"
+PAGES = ("tests/browser", "-k", "reads_well")
 
 
 def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
-    return pytest.main([PAGES, "-q", "--screenshots", str(FOLDER)])
+    return pytest.main([*PAGES, "-q", "--screenshots", str(FOLDER)])
 
 
 if __name__ == "__main__":

@@ -12,10 +12,16 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import func, select
 
-from portal import cli, config, embedded
+from portal import account, cli, config, embedded
+from portal.account import Account, Role
+from portal.account.tables import accounts
 from portal.confirmation.tables import confirmations
 from portal.database import db
 from portal.organisation import organisations
+from portal.outbox import messages
+from portal.recovery.tables import facts
+from tests.conftest import ADMINISTRATOR
+from tests.people import enrol
 from tests.test_importing import table
 
 if TYPE_CHECKING:
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from tests.conftest import Post
+    from tests.conftest import Post, Time
 
 
 @pytest.fixture
@@ -181,6 +187,261 @@ def test_twenty_thousand_lines_take_no_more_memory_than_twenty(
     small = most_memory(20)
     assert most_memory(20_000) < 1.3 * small
     assert count(organisations) == 18_000
+
+
+# Invitations of administrators
+
+
+def known(email: str) -> Account:
+    with db.reading():
+        found = account.find_by_email(email)
+    assert found
+    return found
+
+
+def two_of_one(file: Path, **changed: str) -> None:
+    file.write_text(table({}, {"id": "ORG-2", **changed}), encoding="utf-8", newline="")
+
+
+def test_administrators_are_invited_after_an_import(
+    run: Callable[..., Result], file: Path, post: Post
+) -> None:
+    two_of_one(file, administrator_email="second@sever-trakt.example")
+    result = run("organisations", "import", str(file), "--invite-administrators")
+    assert result.exit_code == 0
+    assert "Приглашено администраторов: 2, не удалось: 0." in result.output
+    for email, id in ((ADMINISTRATOR, "ORG-1"), ("second@sever-trakt.example", "ORG-2")):
+        assert known(email).role is Role.ADMINISTRATOR
+        assert known(email).organisations == (id,)
+        (letter,) = post.letters(email)
+        assert letter.subject == "Приглашение в портал ИЗКТ"
+        assert id in letter.text
+
+
+def test_who_administers_several_organisations_gets_one_letter_that_names_them(
+    run: Callable[..., Result], file: Path, post: Post
+) -> None:
+    result = run("organisations", "import", str(file), "--invite-administrators")
+    assert "Приглашено администраторов: 1, не удалось: 0." in result.output
+    (letter,) = post.letters(ADMINISTRATOR)
+    assert "ORG-1, ORG-2" in letter.text
+
+
+def test_the_same_file_invites_nobody_twice(
+    run: Callable[..., Result], file: Path, post: Post, time: Time
+) -> None:
+    command = ("organisations", "import", str(file), "--invite-administrators")
+    run(*command)
+    again = run(*command)
+    assert again.exit_code == 0
+    assert "Приглашено администраторов: 0, не удалось: 0." in again.output
+    assert len(post.letters(ADMINISTRATOR)) == 1
+    time.passes(days=7)
+    assert "Приглашено администраторов: 1, не удалось: 0." in run(*command).output
+    assert len(post.letters(ADMINISTRATOR)) == 2, "the first link works no more"
+
+
+def test_who_signs_in_already_joins_without_a_letter(
+    run: Callable[..., Result], file: Path, keep: Callable[..., None]
+) -> None:
+    keep("ORG-1")
+    enrol(ADMINISTRATOR, Role.ADMINISTRATOR, "ORG-1")
+    result = run("organisations", "import", str(file), "--invite-administrators")
+    assert "Приглашено администраторов: 0, не удалось: 0." in result.output
+    assert known(ADMINISTRATOR).organisations == ("ORG-1", "ORG-2")
+    assert count(messages) == 0
+
+
+def test_an_administrator_with_another_role_is_reported_and_the_others_are_invited(
+    run: Callable[..., Result], file: Path, keep: Callable[..., None], post: Post
+) -> None:
+    keep("ORG-1")
+    enrol("second@sever-trakt.example", Role.OPERATOR, "ORG-1")
+    two_of_one(file, administrator_email="second@sever-trakt.example")
+    result = run("organisations", "import", str(file), "--invite-administrators")
+    assert result.exit_code == 1
+    assert "ORG-2: С этим email уже есть учётная запись, её роль — «Оператор»." in result.output
+    assert "Приглашено администраторов: 1, не удалось: 1." in result.output
+    assert len(post.letters(ADMINISTRATOR)) == 1
+
+
+def test_nobody_is_invited_by_a_refused_line_a_dry_run_or_unasked(
+    run: Callable[..., Result], file: Path
+) -> None:
+    command = ("organisations", "import", str(file))
+    run(*command)
+    run(*command, "--invite-administrators", "--dry-run")
+    assert count(accounts) == count(messages) == 0
+    two_of_one(file, administrator_email="second@sever-trakt.example", inn="12")
+    result = run(*command, "--invite-administrators")
+    assert result.exit_code == 1
+    assert "Приглашено администраторов: 1, не удалось: 0." in result.output
+    assert count(accounts) == 1
+    assert known(ADMINISTRATOR).organisations == ("ORG-1",)
+
+
+# Accounts
+
+
+def test_a_specialist_is_invited_by_a_letter(run: Callable[..., Result], post: Post) -> None:
+    name = "Орлова Полина Сергеевна"
+    arguments = ("accounts", "invite", "P.Orlova@IZKT.example", "--role", "specialist")
+    result = run(*arguments, "--name", name, "--phone", "8 921 555-01-11")
+    assert result.exit_code == 0
+    assert result.output == "Приглашение отправлено.\n"
+    made = known("p.orlova@izkt.example")
+    assert (made.role, made.organisations) == (Role.SPECIALIST, ())
+    assert (made.email, made.name, made.phone) == ("P.Orlova@izkt.example", name, "+79215550111")
+    (letter,) = post.letters(made.email)
+    assert f"Здравствуйте, {name}!" in letter.text
+    again = run(*arguments)
+    assert again.exit_code == 0
+    assert again.output.startswith("Приглашение отправлено ещё раз")
+    assert len(post.letters(made.email)) == 2
+    token = post.link(made.email).rpartition("/")[2]
+    assert token not in result.output + again.output
+
+
+def test_who_is_invited_to_an_organisation_belongs_to_it(
+    run: Callable[..., Result], keep: Callable[..., None]
+) -> None:
+    keep("ORG-1")
+    keep("ORG-2", email="other@sever-trakt.example")
+    command = ("accounts", "invite", ADMINISTRATOR, "--role", "administrator", "--organisation")
+    assert run(*command, "ORG-1").exit_code == 0
+    enrol("a.second@sever-trakt.example", Role.ADMINISTRATOR, "ORG-1")
+    command = (*command[:2], "a.second@sever-trakt.example", *command[3:])
+    joined, already = run(*command, "ORG-2"), run(*command, "ORG-2")
+    assert "Теперь она относится и к этой организации." in joined.output
+    assert "Ничего не изменилось." in already.output
+    assert joined.exit_code == already.exit_code == 0
+    assert known("a.second@sever-trakt.example").organisations == ("ORG-1", "ORG-2")
+    assert count(messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "reason"),
+    [
+        (("no-email", "--role", "specialist"), 1, "email: Введите адрес полностью"),
+        (("a@b.example", "--role", "specialist", "--phone", "1"), 1, "телефон: Введите номер"),
+        (("a@b.example", "--role", "specialist", "--name", "=1+1"), 1, "имя: Значение не может"),
+        (("a@b.example", "--role", "specialist", "--name", "А" * 201), 1, "имя: Слишком длинно"),
+        (("a@b.example", "--role", "operator"), 1, "С этой ролью нужна организация."),
+        (
+            ("a@b.example", "--role", "specialist", "--organisation", "ORG-1"),
+            1,
+            "Специалист не относится ни к какой организации.",
+        ),
+        (
+            ("a@b.example", "--role", "operator", "--organisation", "ORG-9"),
+            1,
+            "ORG-9: такой организации нет.",
+        ),
+        (("a@b.example", "--role", "operator", "--organisation", ""), 1, "такой организации нет."),
+        (("a@b.example", "--role", "king"), 2, "'king' is not one of 'administrator'"),
+        (("a@b.example",), 2, "--role"),
+        ((), 2, "EMAIL"),
+    ],
+)
+def test_who_cannot_be_invited_is_said_in_a_sentence(
+    run: Callable[..., Result],
+    keep: Callable[..., None],
+    arguments: tuple[str, ...],
+    status: int,
+    reason: str,
+) -> None:
+    keep("ORG-1")
+    result = run("accounts", "invite", *arguments)
+    assert result.exit_code == status
+    assert reason in result.output
+    assert status == 2 or result.output.count("\n") == 1
+    assert count(accounts) == count(messages) == 0
+
+
+def test_what_an_account_says_is_changed(
+    run: Callable[..., Result], keep: Callable[..., None], post: Post
+) -> None:
+    keep("ORG-1")
+    old, new = "petrov@sever-trakt.example", "p.petrov@sever-trakt.example"
+    enrol(old, Role.OPERATOR, "ORG-1", phone="+79215550111")
+    changes = {"--email": new, "--name": "Петров П. П.", "--phone": "", "--role": "manager"}
+    given = [word for pair in changes.items() for word in pair]
+    result = run("accounts", "change", old.upper(), *given)
+    assert result.exit_code == 0
+    assert result.output == "Изменено: роль, имя, телефон, email.\n"
+    changed = known(new)
+    assert (changed.name, changed.phone, changed.role) == ("Петров П. П.", "", Role.MANAGER)
+    subjects = [letter.subject for letter in post.letters(old)]
+    assert subjects == ["Изменена роль", "Изменено имя", "Изменён номер телефона", "Изменён email"]
+    assert [letter.subject for letter in post.letters(new)] == ["Изменён email"]
+    again = run("accounts", "change", new, *given)
+    assert (again.exit_code, again.output) == (0, "Ничего не изменилось.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "reason"),
+    [
+        (("nobody@b.example", "--name", "Иван"), 1, "Такой учётной записи нет."),
+        ((ADMINISTRATOR, "--email", "x"), 1, "email: Введите адрес полностью"),
+        ((ADMINISTRATOR, "--phone", "1"), 1, "телефон: Введите номер"),
+        ((ADMINISTRATOR, "--email", "TAKEN@b.example"), 1, "уже есть другая учётная запись"),
+        ((ADMINISTRATOR, "--role", "specialist", "--name", "Иван"), 1, "Специалист не относится"),
+        ((ADMINISTRATOR,), 2, "--email, --name, --phone or --role"),
+        ((), 2, "EMAIL"),
+    ],
+)
+def test_what_cannot_be_changed_stays_and_is_said_in_a_sentence(
+    run: Callable[..., Result],
+    keep: Callable[..., None],
+    arguments: tuple[str, ...],
+    status: int,
+    reason: str,
+) -> None:
+    keep("ORG-1")
+    enrol(ADMINISTRATOR, Role.ADMINISTRATOR, "ORG-1")
+    enrol("taken@b.example", Role.SPECIALIST)
+    before = known(ADMINISTRATOR)
+    result = run("accounts", "change", *arguments)
+    assert result.exit_code == status
+    assert reason in result.output
+    assert known(ADMINISTRATOR) == before
+    assert count(messages) == 0
+
+
+# Facts
+
+
+def facts_file(path: Path, *lines: str) -> str:
+    path.write_text("\n".join(("account_email,service,question,answer", *lines)), encoding="utf-8")
+    return str(path)
+
+
+def test_facts_are_imported_and_refused_lines_reported(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    enrol("p.orlova@izkt.example", Role.SPECIALIST)
+    good = "P.Orlova@izkt.example,marking,oms_id,a1b2c3d4"
+    file = facts_file(tmp_path / "facts.csv", good, "nobody@izkt.example,marking,oms_id,a1b2c3d4")
+    dry = run("facts", "import", file, "--dry-run")
+    assert dry.exit_code == 1
+    assert "Ничего не записано." in dry.output
+    assert count(facts) == 0
+    first = run("facts", "import", file)
+    assert first.exit_code == 1
+    assert "строка 3, account_email: Такой учётной записи нет." in first.output
+    assert "Новых: 1, без изменений: 0, отклонено строк: 1." in first.output
+    second = run("facts", "import", facts_file(tmp_path / "facts.csv", good))
+    assert second.exit_code == 0
+    assert "Новых: 0, без изменений: 1, отклонено строк: 0." in second.output
+    assert count(facts) == 1
+
+
+def test_facts_that_cannot_be_read_end_with_status_2(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    result = run("facts", "import", str(tmp_path / "facts.csv"))
+    assert result.exit_code == 2
+    assert result.output.startswith(f"{tmp_path / 'facts.csv'}: ")
 
 
 # Requests

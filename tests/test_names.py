@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 NAMED = re.compile(r'data-testid="([^"]+)"')
 LISTED = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
-FIELD = re.compile(r"\{\{ ?name ?\}\}")
+FIELD = re.compile(r"\{\{ ?(?:name|question\.key) ?\}\}")
 
 
 def names_listed() -> list[str]:

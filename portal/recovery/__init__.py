@@ -1,0 +1,117 @@
+"""Recovery: a lost second factor being replaced, one case at a time.
+
+    opened ─a specialist takes the computer's number→ asking ─the answers are enough→ waiting
+    routed ─the organisation's administrator agrees→ waiting
+    waiting ─a new device is there→ completed
+    any of these ─a specialist or administrator→ refused
+    any of these ─the owner→ cancelled
+
+Time is not a move: a case that waits is granted once its time has come, and every case expires.
+The answers and the computer never open an account, they can only stop a case: what opens it is the
+password and a code by letter, after a wait in which the owner is told on every address. Owner,
+specialist and second specialist are three people.
+"""
+
+from portal.recovery.assisted import (
+    APPROVALS,
+    CLAIMS,
+    PLACES,
+    VERDICTS,
+    Approval,
+    Claim,
+    Evidence,
+    Place,
+    Verdict,
+    approve,
+    claim_number,
+    decide,
+    evidence,
+    keep_answers,
+    look_up,
+)
+from portal.recovery.case import (
+    CHOSEN_REASONS,
+    REASONS,
+    Case,
+    Listed,
+    NotOpenError,
+    Reason,
+    Standing,
+    State,
+    Turn,
+    Which,
+    find,
+    last_case_of,
+    list_cases,
+    open_case_of,
+)
+from portal.recovery.course import (
+    CANCEL,
+    MOVES,
+    cancel_by_link,
+    cancel_by_sign_in,
+    may_refuse,
+    refuse,
+)
+from portal.recovery.grant import (
+    Answer,
+    Judgement,
+    complete,
+    enter_code,
+    grant_by_administrator,
+)
+from portal.recovery.opening import (
+    SENTENCES,
+    Refusal,
+    administrators_of,
+    open_by_owner,
+    open_by_specialist,
+)
+
+__all__ = [
+    "APPROVALS",
+    "CANCEL",
+    "CHOSEN_REASONS",
+    "CLAIMS",
+    "MOVES",
+    "PLACES",
+    "REASONS",
+    "SENTENCES",
+    "VERDICTS",
+    "Answer",
+    "Approval",
+    "Case",
+    "Claim",
+    "Evidence",
+    "Judgement",
+    "Listed",
+    "NotOpenError",
+    "Place",
+    "Reason",
+    "Refusal",
+    "Standing",
+    "State",
+    "Turn",
+    "Verdict",
+    "Which",
+    "administrators_of",
+    "approve",
+    "cancel_by_link",
+    "cancel_by_sign_in",
+    "claim_number",
+    "complete",
+    "decide",
+    "enter_code",
+    "evidence",
+    "find",
+    "grant_by_administrator",
+    "keep_answers",
+    "last_case_of",
+    "list_cases",
+    "look_up",
+    "may_refuse",
+    "open_by_owner",
+    "open_by_specialist",
+    "open_case_of",
+    "refuse",
+]

@@ -1,1 +1,27 @@
-"""What each address answers: read the form, call one verb, commit once, show or redirect."""
+"""The pages, a file for each audience."""
+
+from portal.routes import (
+    account,
+    check,
+    confirm,
+    devices,
+    diagnostics,
+    health,
+    home,
+    people,
+    recovery,
+    support,
+)
+
+BLUEPRINTS = (
+    home.bp,
+    health.bp,
+    confirm.bp,
+    account.bp,
+    check.bp,
+    devices.bp,
+    diagnostics.bp,
+    recovery.bp,
+    people.bp,
+    support.bp,
+)

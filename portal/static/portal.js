@@ -28,7 +28,7 @@
   // The popup: modal, closed by Esc and by its own link alike. Then the next button has the focus.
   let shown = null;
   const showPopup = () => {
-    const popup = document.getElementById("code");
+    const popup = document.querySelector("dialog#code");
     if (shown && !popup) document.querySelector("#confirmation form button")?.focus();
     shown = popup;
     if (!popup || popup.matches(":modal")) return;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,9 +34,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def environment(environment: dict[str, str]) -> dict[str, str]:
+def host() -> str:
+    """What the portal is called. Passkeys need a domain: their tests say `localhost` instead."""
+    return "127.0.0.1"
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A port, held before the portal is made: its settings name the address that it has."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+@pytest.fixture
+def environment(environment: dict[str, str], listener: socket.socket, host: str) -> dict[str, str]:
     """A browser says by a header where it is, as if a proxy had seen it there."""
-    return environment | {"PORTAL_TRUSTED_PROXIES": "127.0.0.1/32"}
+    environment = environment | {"PORTAL_TRUSTED_PROXIES": "127.0.0.1/32"}
+    if host == "localhost":
+        environment["PORTAL_BASE_URL"] = f"http://localhost:{listener.getsockname()[1]}"
+    return environment
 
 
 @pytest.fixture(scope="session")
@@ -48,10 +65,10 @@ def chromium(pytestconfig: pytest.Config) -> Iterator[Chromium]:
 
 
 @pytest.fixture
-def site(app: Flask) -> Iterator[str]:
+def site(app: Flask, listener: socket.socket, host: str) -> Iterator[str]:
     """The portal under test, on a port; its clock is the test's `time`."""
-    with served(app) as url:
-        yield url
+    with served(app, at=listener) as url:
+        yield url.replace("127.0.0.1", host)
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
@@ -12,7 +11,8 @@ from playwright.sync_api import expect
 from portal import gateways
 from portal.gateways import Outgoing, Reason, Trouble
 from tests.conftest import Letterbox
-from tests.window import NARROW, OUTSIDE, WIDE, scrolls_sideways, violations
+from tests.scenes import Scenes
+from tests.window import OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from tests.conftest import Post, Time
     from tests.window import Watch
 
-LIGHTS: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-SIZES = {"wide": WIDE, "narrow": NARROW}
 SHOWN_IN_FULL = {"page", "code", "email-sent", "completed", "report"}  # of the pictures
 
 
@@ -111,17 +109,7 @@ class Down(Letterbox):
         raise Trouble(Reason.UNREACHABLE)
 
 
-SCENES: dict[str, tuple[Callable[[Stage], Page], tuple[str, ...]]] = {}
-
-
-def scene(*needed: str) -> Callable[[Callable[[Stage], Page]], Callable[[Stage], Page]]:
-    """Add a page, with the names of what has to be in sight on a wide screen."""
-
-    def add(make: Callable[[Stage], Page]) -> Callable[[Stage], Page]:
-        SCENES[make.__name__.replace("_", "-")] = make, needed
-        return make
-
-    return add
+scene = Scenes[Stage]()
 
 
 @scene("confirm-phone", "confirm-email", "report-error")
@@ -418,24 +406,9 @@ def stage(
     return Stage(new_window, keep, ask, post, time, watch)
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", scene.made)
 def test_a_page_reads_well_in_both_lights_and_needs_no_scrolling(
     stage: Stage, name: str, pytestconfig: pytest.Config
 ) -> None:
-    make, needed = SCENES[name]
-    found = make(stage)
-    folder = pytestconfig.getoption("--screenshots")
-    for each in needed:
-        expect(found.get_by_test_id(each).first).to_be_in_viewport(ratio=1)
-    for size, (width, height) in SIZES.items():
-        found.set_viewport_size({"width": width, "height": height})
-        assert not scrolls_sideways(found), size
-        for light in LIGHTS:
-            found.emulate_media(color_scheme=light)
-            if folder and not (name in SHOWN_IN_FULL or (size, light) == ("wide", "light")):
-                continue
-            if folder:
-                file = Path(folder, f"{name}-{light}-{size}.png")
-                found.screenshot(path=file, full_page=True, animations="disabled", caret="hide")
-            elif name != "code-without-scripts":  # axe is a script
-                assert not violations(found), f"{size}, {light}"
+    scripts = name != "code-without-scripts"
+    scene.look(stage, name, pytestconfig, in_full=name in SHOWN_IN_FULL, scripts=scripts)

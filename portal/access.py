@@ -1,0 +1,210 @@
+"""Who is here, and what they may do.
+
+Flask-Login keeps the session's token in the cookie; what it opens is for its row to say
+(portal/account/session.py). A blueprint says whom it is for, and nobody else passes its guard.
+"""
+
+import re
+from collections.abc import Callable
+from typing import cast
+
+from flask import Flask, Response, g, redirect, request, url_for
+from flask import session as cookie
+from flask.typing import ResponseReturnValue
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+
+from portal import account, journal, networks
+from portal.account import Account, Role, session
+from portal.account.session import Session, Stage
+from portal.database import db
+from portal.language import gettext as _
+from portal.language import mark
+from portal.pages import SAFE_METHODS, htmx, respond, sorry
+
+Guard = Callable[[], ResponseReturnValue | None]
+
+CAME_FOR = "came_for"  # in the cookie: the page that somebody wanted before signing in
+PATH = re.compile("(/[A-Za-z0-9_-]{1,40}){1,5}")  # of pages that somebody may come for
+CHANGES_WITH = "csrf_token"  # Flask-WTF's, renewed with every new session
+START = "devices.page"
+STARTS = {Role.SPECIALIST: "support.cases", Role.ADMINISTRATOR: "people.page"}
+MENU = {
+    "support.cases": (mark("Восстановление доступа"), {Role.SPECIALIST}),
+    "people.page": (mark("Сотрудники"), {Role.ADMINISTRATOR}),
+    "devices.page": (mark("Мои устройства"), set(Role)),
+}
+
+
+class Visitor(UserMixin):  # type: ignore[misc] # Flask-Login has no types
+    """Somebody whose password was right; authenticated once the second factor was, too."""
+
+    def __init__(self, found: Session, token: str) -> None:
+        self.session, self.account, self._token = found, found.account, token
+
+    def get_id(self) -> str:
+        return self._token
+
+    @property
+    def is_authenticated(self) -> bool:
+        return self.session.stage is Stage.FULL
+
+
+def here() -> Session | None:
+    """The session of this request, at whatever stage."""
+    visitor = current_user._get_current_object()
+    return visitor.session if isinstance(visitor, Visitor) else None
+
+
+def at_stage(*stages: Stage) -> Session | None:
+    """The session of this request, if it has come so far and no further."""
+    found = here()
+    return found if found and found.stage in stages else None
+
+
+def me() -> Account:
+    """Who is signed in; the guard let nobody else pass."""
+    found = here()
+    assert found, "the guard lets nobody pass who is not here"
+    return found.account
+
+
+def mine() -> Session:
+    """The session of who is signed in; the guard let nobody else pass."""
+    found = here()
+    assert found, "the guard lets nobody pass who is not here"
+    return found
+
+
+def agent() -> str:
+    """The browser, as it names itself."""
+    return request.user_agent.string
+
+
+def let_in(token: str) -> None:
+    """Put a session that has just begun into the cookie, in place of what was there."""
+    found = session.find(token)
+    assert found, "it began a moment ago"
+    cookie.pop(CHANGES_WITH, None)
+    login_user(Visitor(found, token))
+
+
+def let_out() -> None:
+    """Forget the session; what the responsible person opened in this browser stays."""
+    cookie.pop(CHANGES_WITH, None)
+    cookie.pop(CAME_FOR, None)
+    logout_user()
+
+
+def start() -> str:
+    """Where somebody goes after signing in: to what they came for, else to their own start."""
+    came_for = cookie.pop(CAME_FOR, None)
+    return came_for or url_for(STARTS.get(me().role, START))
+
+
+def only_staff_networks() -> ResponseReturnValue | None:
+    """Accounts sign in from `PORTAL_STAFF_NETWORKS` only; elsewhere all pages are alike."""
+    if networks.is_staff(g.address):
+        return None
+    response = respond("account/outside.html", status=403)
+    if htmx():
+        response.headers["HX-Refresh"] = "true"
+    return response
+
+
+def only(*roles: Role, stages: tuple[Stage, ...] = (Stage.FULL,)) -> Guard:
+    """A guard for those of the roles (of all, if none is named) who have come so far."""
+
+    def guard() -> ResponseReturnValue | None:
+        outside = only_staff_networks()
+        if outside is not None:
+            return outside
+        found = here()
+        if found is None or found.stage not in stages:
+            return _ask_to_sign_in()
+        _note_use(found)
+        if roles and found.account.role not in roles:
+            return refuse()
+        return None
+
+    return guard
+
+
+def refuse() -> Response:
+    """A page that is not for this role."""
+    note_refusal()
+    return sorry(
+        403,
+        _("Эта страница не для вашей роли"),
+        _("Если она вам нужна, обратитесь к администратору организации или в поддержку."),
+    )
+
+
+def note_refusal() -> None:
+    """Write down that somebody asked for what is not theirs; the request changes nothing else."""
+    db.begin(writes=True)
+    journal.record(
+        me().chain, "access.refused", me().id, g.address, endpoint=request.endpoint or ""
+    )
+    db.commit()
+
+
+def needs_second_factor() -> ResponseReturnValue | None:
+    """Ask for a second factor anew where the last one is older than 5 minutes."""
+    if mine().is_fresh:
+        return None
+    return redirect(url_for("check.page"), 303)
+
+
+def _ask_to_sign_in() -> Response:
+    where = url_for("account.sign_in")
+    if request.method in SAFE_METHODS and not htmx():
+        if PATH.fullmatch(request.path):
+            cookie[CAME_FOR] = request.path
+        return cast(Response, redirect(where, 303))
+    if htmx():
+        return Response(status=204, headers={"HX-Redirect": where})
+    return sorry(
+        401,
+        _("Вы вышли из портала"),
+        _("Время сеанса истекло, или его завершили в другом окне. Войдите и повторите действие."),
+        way=(where, _("Войти")),
+    )
+
+
+def _note_use(found: Session) -> None:
+    """Polls keep no session alive: they say what they have seen."""
+    if found.stage is not Stage.FULL or "seen" in request.args:
+        return
+    if request.method not in SAFE_METHODS:
+        session.see(found)  # with the change itself: nobody ends the session in between
+        return
+    db.begin(writes=True)
+    if session.see(found):
+        db.commit()
+    db.begin(writes=False)
+
+
+def _menu() -> dict[str, str]:
+    """The pages of who is signed in: names by endpoints that are there.
+
+    None outside the networks that they are for, where all pages are alike.
+    """
+    found = at_stage(Stage.FULL) if networks.is_staff(g.address) else None
+    return {
+        endpoint: name
+        for endpoint, (name, roles) in MENU.items()
+        if found and found.account.role in roles
+    }
+
+
+def _load(token: str) -> Visitor | None:
+    found = session.find(token)
+    return Visitor(found, token) if found else None
+
+
+def init_app(app: Flask) -> None:
+    login = LoginManager()
+    login.session_protection = None  # a session is a row: the server ends it
+    login.user_loader(_load)
+    login.init_app(app)
+    app.jinja_env.globals.update(role_names=account.ROLE_NAMES, menu=_menu)

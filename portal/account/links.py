@@ -1,0 +1,244 @@
+"""The links in letters to accounts: an invitation, and a new password."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+
+from portal import clock, config, journal, limits, organisation, outbox, proofs
+from portal.account import password, session
+from portal.account.account import (
+    ROLE_NAMES,
+    Account,
+    NotAllowedError,
+    Role,
+    create,
+    find,
+    find_by_email,
+    join,
+    one_spelling,
+    reload,
+    tell,
+    write,
+)
+from portal.account.session import Stage
+from portal.account.tables import account_links, accounts
+from portal.database import db
+from portal.language import gettext as _
+from portal.limits import Limit
+
+INVITATION = "invitation"  # the purposes that tokens are signed for
+RESET = "password"
+RESET_LASTS = timedelta(hours=1)
+OFTEN = (Limit(1, timedelta(seconds=60)), Limit(5, timedelta(hours=24)))
+MOST_NAMES = 10  # of organisations, whose names are no good passwords
+
+_ADD = insert(account_links)
+_UNUSED = (account_links.c.purpose == bindparam("kind"), account_links.c.used_at.is_(None))
+_WORKS = (*_UNUSED, account_links.c.expires_at > bindparam("now"))
+_THIS = account_links.c.id == bindparam("of")
+_OWN = account_links.c.account_id == bindparam("owner")
+_FIND = select(account_links.c.id, account_links.c.account_id).where(
+    _THIS, account_links.c.account_id.is_not(None), *_WORKS
+)
+_FIND_OWN = select(account_links.c.id).where(_THIS, _OWN, *_WORKS)
+_WORKING = select(account_links.c.id).where(_OWN, *_WORKS)
+_USE = update(account_links).where(_THIS, _OWN, *_WORKS).values(used_at=bindparam("now"))
+_RETIRE = (
+    update(account_links)
+    .where(_OWN, *_UNUSED)
+    .values(used_at=bindparam("now"))
+    .returning(account_links.c.id)
+)
+_SET_PASSWORD = (
+    update(accounts).where(accounts.c.id == bindparam("of")).values(password=bindparam("hash"))
+)
+
+
+class Invited(StrEnum):
+    """What inviting somebody came to."""
+
+    NEW = "new"
+    AGAIN = "again"  # had not come yet
+    JOINED = "joined"  # signs in already, and belongs to one more organisation
+    ALREADY = "already"
+
+
+def invite(
+    email: str, role: Role, organisation_id: str | None, name: str, phone: str, actor: str
+) -> Invited:
+    """Invite somebody by letter, who came not yet. Values are checked; the organisation is there.
+
+    Raises NotAllowedError where the role does not fit, or the email has an account with another.
+    """
+    account, outcome = admit(email, role, organisation_id, name, phone, actor)
+    if not account.has_password:
+        send_invitation(account, actor)
+    return outcome
+
+
+def admit(
+    email: str, role: Role, organisation_id: str | None, name: str, phone: str, actor: str
+) -> tuple[Account, Invited]:
+    """As `invite`, but nothing is sent: the account, and what `invite` would say.
+
+    What a known account has for a name and a phone stays.
+    """
+    known = find_by_email(email)
+    if known is None:
+        return create(email, role, organisation_id, name, phone, actor), Invited.NEW
+    if known.role is not role:
+        role_name = _(ROLE_NAMES[known.role])
+        raise NotAllowedError(
+            _("С этим email уже есть учётная запись, её роль — «%(role)s».", role=role_name)
+        )
+    joins = organisation_id is not None and organisation_id not in known.organisations
+    if organisation_id and joins:
+        join(known, organisation_id, actor)
+        known = reload(known.id)
+    if not known.has_password:
+        return known, Invited.AGAIN
+    return known, Invited.JOINED if joins else Invited.ALREADY
+
+
+def invite_once(account: Account, actor: str) -> bool:
+    """Send an invitation to who came not yet; False where an earlier one still works."""
+    if account.has_password or is_invited(account):
+        return False
+    send_invitation(account, actor)
+    return True
+
+
+def invite_again(account: Account, actor: str) -> bool:
+    """Send the invitation anew to who chose a password and enrolled no device.
+
+    That they have none is for the caller to know: an invitation opens the account by itself.
+    False, and nothing is sent, where this was asked for too often.
+    """
+    name = f"invitation of {account.id}"
+    if limits.free_at(name, OFTEN):
+        return False
+    limits.use(name)
+    send_invitation(account, actor)
+    return True
+
+
+def send_invitation(account: Account, actor: str) -> str:
+    """Post the letter with a new link, whose id is returned; an older one is dead."""
+    retire(account, INVITATION)
+    id = _add_link(account, INVITATION, config.settings.link_lifetime)
+    write(
+        account,
+        "invitation",
+        about=id,
+        token=proofs.sign(INVITATION, id),
+        until=(clock.now() + config.settings.link_lifetime).isoformat(),
+        role=ROLE_NAMES[account.role],
+        organisations=list(account.organisations),
+    )
+    journal.record(account.chain, "account.invited", actor)
+    return id
+    return id
+
+
+def is_invited(account: Account) -> bool:
+    """Whether an invitation works that the person did not follow to the end."""
+    working = db.one(_WORKING, owner=account.id, kind=INVITATION, now=clock.now())
+    return working is not None
+
+
+def use_invitation(account: Account) -> None:
+    """The invited person has a device now: the letter's link is dead."""
+    retire(account, INVITATION)
+
+
+def request_reset(email: str, address: object) -> None:
+    """Send a link to choose a new password, to an account that has chosen one before.
+
+    For any other email the same rows are written, and nothing is sent; asked for too often,
+    nothing happens. So nobody learns which accounts there are.
+    """
+    name = f"password reset of {one_spelling(email)}"
+    if limits.free_at(name, OFTEN):
+        return
+    limits.use(name)
+    found = find_by_email(email)
+    owner = found if found and found.has_password else None
+    if owner:
+        retire(owner, RESET)
+    id = _add_link(owner, RESET, RESET_LASTS)
+    token, until = proofs.sign(RESET, id), clock.now() + RESET_LASTS
+    words: dict[str, Any] = {"about": id, "token": token, "until": until.isoformat()}
+    if owner:
+        write(owner, "password", useful_until=until, **words)
+        journal.record(owner.chain, "password.forgotten", "unknown", address)
+    else:
+        # To no address: what a stranger typed is not kept.
+        outbox.post("email", "password", "", useful_until=until, person="", **words)
+        outbox.withdraw_all(id)
+
+
+def find_link(purpose: str, token: str) -> tuple[str, Account] | None:
+    """The id and the account of a link that still works."""
+    id = proofs.unsign(purpose, token)
+    return find_link_by_id(purpose, id) if id else None
+
+
+def find_link_by_id(purpose: str, id: str) -> tuple[str, Account] | None:
+    """The same, for who followed the link a moment ago."""
+    row = db.one(_FIND, of=id, kind=purpose, now=clock.now())
+    owner = find(row.account_id) if row else None
+    return (row.id, owner) if row and owner else None
+
+
+def choose_password(
+    purpose: str, id: str, account: Account, chosen: str, address: object, agent: str
+) -> str | None:
+    """Keep a new password. An invited person goes on to enrol a device: a session's token.
+
+    A link to a new password works once; an invitation works until the device is enrolled, so who
+    was interrupted can begin again. All sessions end. Second factors stay as they are. Raises
+    BadValueError for a bad password, NotAllowedError where the link is dead by now.
+    """
+    good = password.check(chosen, _easily_guessed(account))
+    link = {"of": id, "owner": account.id, "kind": purpose, "now": clock.now()}
+    works = db.changed(_USE, **link) if purpose == RESET else db.one(_FIND_OWN, **link)
+    if not works:
+        raise NotAllowedError(_("Ссылка больше не действует."))
+    db.execute(_SET_PASSWORD, {"of": account.id, "hash": password.hash(good)})
+    session.end_all(account)
+    journal.record(account.chain, "password.chosen", account.id, address)
+    if purpose == RESET:
+        tell(account, "password.changed", address)
+        return None
+    return session.begin(account, Stage.ENROLMENT, address, agent, link_id=id)
+
+
+def retire(account: Account, purpose: str) -> None:
+    """Make the account's links of a kind dead, and take back letters that did not leave."""
+    for link in db.all(_RETIRE, owner=account.id, kind=purpose, now=clock.now()):
+        outbox.withdraw_all(link.id)
+
+
+def _easily_guessed(account: Account) -> list[str]:
+    """What anybody who knows the person tries first."""
+    words = [account.email, account.name, account.phone, *account.organisations]
+    for id in account.organisations[:MOST_NAMES]:
+        found = organisation.find(id)
+        if found:
+            words += [found.details.name, found.details.short_name]
+    return words
+
+
+def _add_link(account: Account | None, purpose: str, lifetime: timedelta) -> str:
+    now, id = clock.now(), proofs.new_public_id()
+    values = {
+        "id": id,
+        "purpose": purpose,
+        "account_id": account.id if account else None,
+        "made_at": now,
+        "expires_at": now + lifetime,
+    }
+    db.execute(_ADD, values)
+    return id

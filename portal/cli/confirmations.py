@@ -1,0 +1,48 @@
+"""Commands for requests to confirm."""
+
+import sys
+
+import click
+from tqdm import tqdm
+
+from portal import confirmation, create_app, organisation
+from portal.cli.group import ACTOR, portal
+from portal.database import db
+
+
+@portal.group("confirmations")
+def confirmations_group() -> None:
+    """Requests to confirm."""
+
+
+@confirmations_group.command()
+@click.argument("ids", nargs=-1, metavar="ID…")
+@click.option("--all-unconfirmed", is_flag=True, help="Every organisation with none in force.")
+def request(ids: tuple[str, ...], *, all_unconfirmed: bool) -> None:
+    """Ask the responsible persons of organisations to confirm their contacts."""
+    if bool(ids) == all_unconfirmed:
+        raise click.UsageError("Name organisations, or say --all-unconfirmed.")
+    failed = 0
+    with create_app().app_context():
+        if all_unconfirmed:
+            with db.reading():
+                ids = tuple(confirmation.unconfirmed_organisations())
+        for id in tqdm(ids, unit="", disable=None if len(ids) > 1 else True):
+            trouble = _request(id)
+            if trouble:
+                failed += 1
+                tqdm.write(f"{id}: {trouble}")
+    click.echo(f"Отправлено запросов: {len(ids) - failed}, не отправлено: {failed}.")
+    sys.exit(1 if failed else 0)
+
+
+def _request(id: str) -> str | None:
+    """Request one confirmation; returns why not, if not."""
+    with db.writing():
+        found = organisation.find(id)
+        if found is None:
+            return "такой организации нет"
+        if confirmation.request(found, ACTOR) is None:
+            return "телефон и email уже подтверждены"
+        db.commit()
+    return None

@@ -1,0 +1,121 @@
+"""Commands that run until they are stopped: the web server, the delivery worker, or everything."""
+
+import gc
+import os
+import signal
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from socket import AF_INET, AF_INET6, create_server
+
+import click
+import structlog
+
+from portal import config, create_app, gateways, logs, outbox, schema
+from portal.cli.group import portal
+from portal.door import Door
+
+POLL_SECONDS = 0.25
+CHANNELS = ("email", "sms")
+
+log = structlog.get_logger()
+
+
+@portal.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@click.option("--socket", type=click.Path(path_type=Path), help="A Unix socket instead of a port.")
+@click.option("--workers", default=1, show_default=True, help="Processes.")
+@click.option("--threads", default=2, show_default=True, help="Threads of each process.")
+def serve(host: str, port: int, socket: Path | None, workers: int, threads: int) -> None:
+    """Run the web server."""
+    config.load(os.environ)  # a bad setting is said once, not by every worker
+    if socket is None:
+        _must_be_free(host, port)
+    from granian import Granian  # noqa: PLC0415 - only this command needs a server
+    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
+    from granian.log import LogLevels  # noqa: PLC0415
+
+    Granian(
+        "portal",
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        address=host,
+        port=port,
+        uds=socket,
+        workers=workers,
+        workers_kill_timeout=30,
+        websockets=False,
+        log_level=LogLevels.warning,
+    ).serve(target_loader=partial(create_web, threads), wrap_loader=False)  # type: ignore[arg-type] # RSGI takes an object, too
+
+
+def _must_be_free(host: str, port: int) -> None:
+    """End with a sentence if somebody listens already: granian would share the port with it."""
+    try:
+        create_server((host, port), family=AF_INET6 if ":" in host else AF_INET).close()
+    except OSError as error:
+        click.echo(f"portal: {host} port {port} cannot be used: {error.strerror}.", err=True)
+        sys.exit(2)
+
+
+def create_web(threads: int) -> Door:
+    """The application for one worker process of the web server.
+
+    What is there after the start stays: taking it out of the garbage collector's rounds, and
+    making those rarer, saves a tenth of the CPU of a journey (`make bench`).
+    """
+    logs.configure()
+    app = create_app()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+    return Door(app, threads)
+
+
+@portal.command()
+@click.option("--once", is_flag=True, help="Deliver what is due, then end.")
+def deliver(*, once: bool) -> None:
+    """Run the delivery worker; as many as wanted may run."""
+    app = create_app()
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+
+    def work(channel: str) -> None:
+        gateway = gateways.choose(channel)
+        with app.app_context():
+            while not stop.is_set():
+                try:
+                    outbox.deliver_due(channel, gateway)
+                except Exception:
+                    log.exception("delivery interrupted", channel=channel)
+                    stop.wait(5)
+                if once:
+                    break
+                stop.wait(POLL_SECONDS)
+        gateway.close()
+
+    # A thread for each channel: a mail server that hangs holds up no code.
+    threads = [threading.Thread(target=work, args=(channel,)) for channel in CHANNELS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@portal.command()
+@click.option("--demo", is_flag=True, help="Begin with sample organisations.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+def run(*, demo: bool, host: str, port: int) -> None:
+    """Run everything in one command: web server and delivery worker, on embedded parts."""
+    from portal import embedded  # noqa: PLC0415 - only this command needs it
+
+    embedded.prepare(host, port)
+    with create_app().app_context():
+        schema.upgrade()
+        link = embedded.seed() if demo else None
+    embedded.announce(link)
+    sys.exit(embedded.supervise(["serve", "--host", host, "--port", str(port)], ["deliver"]))

@@ -1,0 +1,64 @@
+"""Commands for keys, the schema and the journal."""
+
+import base64
+import secrets
+import sys
+
+import click
+
+from portal import create_app, journal, schema
+from portal.cli.group import portal
+from portal.database import db
+
+
+@portal.group("keys")
+def keys_group() -> None:
+    """Keys for the settings."""
+
+
+@keys_group.command("new")
+def new_key() -> None:
+    """Print a fresh key for PORTAL_SECRET_KEY or PORTAL_DATA_KEYS."""
+    click.echo(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+
+
+@portal.group("database")
+def database_group() -> None:
+    """The database."""
+
+
+@database_group.command()
+def upgrade() -> None:
+    """Bring the database to this version's schema."""
+    with create_app().app_context():
+        schema.upgrade()
+
+
+@database_group.command()
+def check() -> None:
+    """Exit status 1 unless the database has this version's schema."""
+    with create_app().app_context(), db.reading():
+        current = schema.is_current()
+    if not current:
+        click.echo("The schema is not this version's: run `portal database upgrade`.", err=True)
+        sys.exit(1)
+
+
+@portal.group("journal")
+def journal_group() -> None:
+    """The journal."""
+
+
+@journal_group.command()
+def verify() -> None:
+    """Check the chains of events; exit status 1 and the first broken line if one is."""
+    with create_app().app_context(), db.reading():
+        try:
+            broken = journal.first_broken_line()
+        except (ValueError, TypeError, AssertionError):
+            click.echo("Журнал нарушен: одну из строк нельзя прочитать.")
+            sys.exit(1)
+    if broken:
+        click.echo(f"Цепочка {broken.chain} нарушена в строке {broken.number}.")
+        sys.exit(1)
+    click.echo("Журнал цел.")

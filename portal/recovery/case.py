@@ -1,0 +1,263 @@
+"""What a case is: where it stands, whose turn it is; and how it is found."""
+
+import json
+import zlib
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import case as either
+
+from portal import clock
+from portal.account import STAFF, Account
+from portal.account.account import COLUMNS, read
+from portal.account.tables import accounts
+from portal.database import db
+from portal.language import mark as _
+from portal.recovery.tables import cases
+
+OPEN_LASTS = timedelta(hours=24)  # until the answers are judged
+GRANT_LASTS = timedelta(hours=24)  # product.md, «Numbers»: 24 hours to use the grant
+LAST_NUMBER = 10**12  # no case ever has it
+
+
+class State(StrEnum):
+    """How far a case has come, as it is stored."""
+
+    OPENED = "opened"  # the person is to call and to read out the computer's number
+    ROUTED = "routed"  # the organisation's administrators are to look after it
+    ASKING = "asking"  # a specialist asks the questions
+    WAITING = "waiting"  # the answers were enough; a code is on its way
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+
+
+class Standing(StrEnum):
+    """Where a case stands now. The last three are never stored: time is not a move."""
+
+    OPENED = "opened"
+    ROUTED = "routed"
+    ASKING = "asking"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    APPROVAL = "approval"  # a second specialist has to agree
+    GRANTED = "granted"  # the wait is over: the code works
+    EXPIRED = "expired"
+
+
+class Turn(StrEnum):
+    """Who has to act now."""
+
+    PERSON = "person"
+    SPECIALIST = "specialist"
+    SECOND_SPECIALIST = "second_specialist"
+    ADMINISTRATOR = "administrator"
+    NOBODY = "nobody"  # until `wait_until`, or because the case ended
+
+
+TURNS = dict.fromkeys(Standing, Turn.NOBODY) | {
+    Standing.OPENED: Turn.PERSON,
+    Standing.ROUTED: Turn.ADMINISTRATOR,
+    Standing.ASKING: Turn.SPECIALIST,
+    Standing.APPROVAL: Turn.SECOND_SPECIALIST,
+    Standing.GRANTED: Turn.PERSON,
+}
+
+
+class Reason(StrEnum):
+    """Why a case ended without a new device."""
+
+    ANSWERS = "answers"
+    TRIES = "tries"
+    STRANGER = "stranger"
+    COMPUTER = "computer"
+    WITHDRAWN = "withdrawn"
+    LINK = "link"
+    SIGN_IN = "sign_in"
+    EXPIRED = "expired"
+
+
+REASONS = {
+    Reason.ANSWERS: _("Ответов оказалось недостаточно."),
+    Reason.TRIES: _("Одноразовый код пять раз ввели неверно."),
+    Reason.STRANGER: _("Похоже, что обращается не владелец учётной записи."),
+    Reason.COMPUTER: _("Компьютер не подходит: незнакомый адрес или не тот браузер."),
+    Reason.WITHDRAWN: _("Владелец попросил прекратить: восстанавливать больше не нужно."),
+    Reason.LINK: _("Отменено по ссылке из письма владельцу."),
+    Reason.SIGN_IN: _("Владелец вошёл со своим устройством или резервным кодом."),
+    Reason.EXPIRED: _("Срок истёк."),
+}
+CHOSEN_REASONS = (Reason.STRANGER, Reason.COMPUTER, Reason.WITHDRAWN)  # by who refuses
+
+
+class NotOpenError(Exception):
+    """The case does not take this action, or no action any more; its standing says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One recovery of a lost device."""
+
+    id: str
+    number: int
+    owner: Account
+    state: State
+    service: str
+    opened_at: datetime
+    opened_by: str
+    specialist_id: str | None
+    diagnostics_id: str | None
+    answers: dict[str, str] = field(repr=False)
+    decided_at: datetime | None
+    wait_until: datetime | None
+    approved_by: str | None
+    approved_at: datetime | None
+    seal: bytes | None = field(repr=False)
+    tries: int
+    ended_at: datetime | None
+    reason: Reason | None
+
+    @property
+    def standing(self) -> Standing:
+        if self.reason is Reason.EXPIRED or (not self.ended_at and clock.now() >= self.expires_at):
+            return Standing.EXPIRED
+        if self.state is not State.WAITING:
+            return Standing(self.state)
+        if self.needs_approval:
+            return Standing.APPROVAL
+        return Standing.GRANTED if self.has_waited else Standing.WAITING
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the case comes to nothing, if nobody acts. Of a grant: until when it is used.
+
+        So a second specialist has as long for agreeing as the owner for the code.
+        """
+        if not self.wait_until:
+            return self.opened_at + OPEN_LASTS
+        return max(self.wait_until, self.approved_at or self.wait_until) + GRANT_LASTS
+
+    @property
+    def needs_approval(self) -> bool:
+        """Whether a second specialist has yet to agree: there is no code before.
+
+        Nor is there one for who was made administrator or specialist since.
+        """
+        return (
+            self.state is State.WAITING
+            and not self.approved_by
+            and (self.seal is None or self.owner.role in STAFF)
+        )
+
+    @property
+    def has_waited(self) -> bool:
+        return self.wait_until is not None and clock.now() >= self.wait_until
+
+    @property
+    def is_open(self) -> bool:
+        return not self.ended_at and self.standing is not Standing.EXPIRED
+
+    @property
+    def is_administrators(self) -> bool:
+        """Whether the organisation's administrators look after it, and specialists have no say."""
+        return self.state is State.ROUTED or (
+            self.wait_until is not None and self.specialist_id is None
+        )
+
+    @property
+    def turn(self) -> Turn:
+        return TURNS[self.standing]
+
+    @property
+    def version(self) -> str:
+        """A short word that changes whenever a page of the case would read differently."""
+        seen = (self.standing, self.specialist_id, self.diagnostics_id, self.tries, self.ended_at)
+        return f"{zlib.crc32(' '.join(map(str, seen)).encode()):08x}"
+
+    def must_be(self, *standings: Standing) -> None:
+        """Raise NotOpenError unless the case stands in one of these."""
+        if self.standing not in standings:
+            raise NotOpenError(self.standing)
+
+
+class Which(StrEnum):
+    """Which cases a list shows."""
+
+    ALL = "all"
+    OPEN = "open"
+    ENDED = "ended"
+
+
+class Listed(NamedTuple):
+    """A page of cases; `after` begins the next page, None if this is the last one."""
+
+    cases: list[Case]
+    after: int | None
+
+
+_SEEN = select(*COLUMNS, *(each.label(f"case_{each.key}") for each in cases.c)).join(
+    accounts, accounts.c.id == cases.c.account_id
+)
+_BY_ID = _SEEN.where(cases.c.id == bindparam("of"))
+_NEWEST_OF = (
+    _SEEN.where(cases.c.account_id == bindparam("of")).order_by(cases.c.number.desc()).limit(1)
+)
+# The same as `standing`, for all rows at once; both spans that a case may last are one day.
+_IS_open = and_(
+    cases.c.ended_at.is_(None),
+    or_(
+        and_(cases.c.wait_until.is_(None), cases.c.opened_at > bindparam("since")),
+        cases.c.wait_until > bindparam("since"),
+        cases.c.approved_at > bindparam("since"),
+    ),
+)
+_place = either((_IS_open, cases.c.number), else_=LAST_NUMBER - cases.c.number)
+_open = _place < LAST_NUMBER // 2
+_LIST = {
+    which: _SEEN.add_columns(_place.label("place"))
+    .where(_place > bindparam("after"), *wheres)
+    .order_by(_place)
+    .limit(bindparam("most"))
+    for which, wheres in {Which.ALL: (), Which.OPEN: (_open,), Which.ENDED: (~_open,)}.items()
+}
+
+
+def find(id: str) -> Case | None:
+    """The case of that id."""
+    row = db.one(_BY_ID, of=id)
+    return _read(row) if row else None
+
+
+def last_case_of(owner: Account) -> Case | None:
+    """The newest case of an account, whatever came of it."""
+    row = db.one(_NEWEST_OF, of=owner.id)
+    return _read(row) if row else None
+
+
+def open_case_of(owner: Account) -> Case | None:
+    """The case of an account that is open now; there is one at most."""
+    last = last_case_of(owner)
+    return last if last and last.is_open else None
+
+
+def list_cases(which: Which = Which.ALL, after: int = 0, most: int = 20) -> Listed:
+    """Cases, open ones first, the oldest first; then the others, the newest first."""
+    assert OPEN_LASTS == GRANT_LASTS, "the statement has one bound for both"
+    since = clock.now() - OPEN_LASTS
+    rows = db.all(_LIST[which], after=after, most=most + 1, since=since)
+    found = [_read(row) for row in rows[:most]]
+    return Listed(found, rows[most - 1].place if len(rows) > most else None)
+
+
+def _read(row: Any) -> Case:
+    own = {each.key: getattr(row, f"case_{each.key}") for each in cases.c}
+    own["state"] = State(own["state"])
+    own["reason"] = Reason(own["reason"]) if own["reason"] else None
+    own["answers"] = json.loads(own["answers"]) if own["answers"] else {}
+    del own["account_id"]
+    return Case(owner=read(row), **own)

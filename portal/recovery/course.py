@@ -1,0 +1,169 @@
+"""How a case moves: the one guard that knows the map, the clock and the journal; and its ends."""
+
+from datetime import timedelta
+
+from sqlalchemy import bindparam, update
+
+from portal import account, clock, journal, outbox, proofs
+from portal.account import Account, Role, session
+from portal.database import db
+from portal.recovery.case import Case, NotOpenError, Reason, State, find, open_case_of
+from portal.recovery.tables import cases
+
+CANCEL = "cancel"  # the purpose that the link in every letter is signed for
+
+ENDS = frozenset({State.COMPLETED, State.REFUSED, State.CANCELLED})
+MOVES: dict[State, frozenset[State]] = {
+    State.OPENED: frozenset({State.ASKING, State.REFUSED, State.CANCELLED}),
+    State.ROUTED: frozenset({State.WAITING, State.REFUSED, State.CANCELLED}),
+    State.ASKING: frozenset({State.WAITING, State.REFUSED, State.CANCELLED}),
+    State.WAITING: ENDS,
+    State.COMPLETED: frozenset(),
+    State.REFUSED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+NO_TIME = timedelta()
+
+_WRITES = {  # what a move writes beside the state
+    State.ASKING: ("specialist_id", "diagnostics_id"),
+    State.WAITING: ("decided_at", "wait_until"),
+} | dict.fromkeys(ENDS, ("ended_at", "reason"))
+_MOVE = {
+    to: update(cases)
+    .where(
+        cases.c.id == bindparam("of"),
+        cases.c.state == bindparam("seen"),
+        cases.c.ended_at.is_(None),
+    )
+    .values(state=to, **{name: bindparam(f"new_{name}") for name in names})
+    for to, names in _WRITES.items()
+}
+
+
+def move(
+    case: Case,
+    to: State,
+    actor: str,
+    address: object = "",
+    *,
+    grace: timedelta = NO_TIME,
+    reason: Reason | None = None,
+    **changes: object,
+) -> Case:
+    """The one way a case moves. Raises NotOpenError if it cannot, or somebody was first.
+
+    A case whose time is over moves only to its end by `Reason.EXPIRED`; `grace` gives it more. At
+    an end what is in the post is withdrawn, and who was let in to enrol a device is let out.
+    """
+    is_over = clock.now() >= case.expires_at + grace and reason is not Reason.EXPIRED
+    if to not in MOVES[case.state] or is_over:
+        raise NotOpenError(case.standing)
+    if to in ENDS:
+        changes |= {"ended_at": clock.now(), "reason": reason}
+    values = {f"new_{name}": changes[name] for name in _WRITES[to]}
+    if not db.changed(_MOVE[to], of=case.id, seen=case.state, **values):
+        raise NotOpenError(known(case.id).standing)
+    if to in ENDS:
+        outbox.withdraw_all(case.id)
+    if to in ENDS - {State.COMPLETED}:
+        session.end_of_case(case.id)
+    details = {"reason": reason} if reason else {}
+    note(case, str(to), actor, address, **details)
+    return known(case.id)
+
+
+def note(case: Case, what: str, actor: str, address: object, **details: object) -> None:
+    """Add a line about a case to the journal of its owner."""
+    journal.record(case.owner.chain, f"case.{what}", actor, address, case=case.number, **details)
+
+
+def cancel_link(case: Case) -> str:
+    """The token of the link that stops a case; it works as long as the case is open."""
+    return proofs.sign(CANCEL, case.id)
+
+
+def cancel_by_link(case_id: str, address: object) -> Case | None:
+    """Stop a case, for who has its letter; None if there is nothing to stop."""
+    found = find(case_id)
+    if found is None or not found.is_open:
+        return None
+    return _cancel(found, Reason.LINK, "unknown", address)
+
+
+def cancel_by_sign_in(owner: Account, address: object) -> Case | None:
+    """Stop the case of who gave a second factor after all; None if there is none."""
+    found = open_case_of(owner)
+    return found and _cancel(found, Reason.SIGN_IN, owner.id, address)
+
+
+def _cancel(case: Case, reason: Reason, actor: str, address: object) -> Case:
+    ended = move(case, State.CANCELLED, actor, address, reason=reason)
+    account.write(
+        case.owner,
+        "case_cancelled",
+        about=case.id,
+        number=case.number,
+        at=clock.now().isoformat(),
+        reason=reason,
+    )
+    return ended
+
+
+def refuse(case: Case, actor: Account, reason: Reason, address: object) -> bool:
+    """End a case with nothing; False if it is not the actor's to refuse.
+
+    The specialist who works on it may, the second one, and for a case of theirs the organisation's
+    administrators. Raises NotOpenError.
+    """
+    if not may_refuse(case, actor):
+        return False
+    end_refused(case, actor.id, reason, address)
+    return True
+
+
+def may_refuse(case: Case, actor: Account) -> bool:
+    """Whether a case is somebody's to refuse, were it open."""
+    if case.is_administrators:
+        return administers(actor, case.owner)
+    if not is_specialist_for(actor, case):
+        return False
+    if case.state is State.ASKING:
+        return actor.id == case.specialist_id
+    return (
+        case.state is State.OPENED
+        or case.needs_approval
+        or actor.id in {case.specialist_id, case.approved_by}
+    )
+
+
+def end_refused(case: Case, actor: str, reason: Reason, address: object) -> None:
+    """Refuse, and tell the owner where to turn."""
+    move(case, State.REFUSED, actor, address, reason=reason)
+    account.write(
+        case.owner,
+        "case_refused",
+        about=case.id,
+        number=case.number,
+        at=clock.now().isoformat(),
+        reason=reason,
+    )
+
+
+def is_specialist_for(specialist: Account, case: Case) -> bool:
+    """Whether somebody is a specialist, and not the one who lost the device."""
+    return specialist.role is Role.SPECIALIST and specialist.id != case.owner.id
+
+
+def administers(administrator: Account, owner: Account) -> bool:
+    """Whether somebody is administrator of an operational user, who is never themselves."""
+    return (
+        administrator.role is Role.ADMINISTRATOR
+        and owner.is_operational
+        and bool(set(administrator.organisations) & set(owner.organisations))
+    )
+
+
+def known(id: str) -> Case:
+    found = find(id)
+    assert found, "it was there a moment ago"
+    return found

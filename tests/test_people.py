@@ -1,0 +1,410 @@
+"""An administrator's own people: their lost devices, and whose may be reset."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from portal import account
+from portal.account import Role
+from portal.database import db
+from portal.device.tables import devices
+from portal.recovery import Reason, Standing
+from tests.conftest import LOMOVA
+from tests.lost_device import (
+    CODE,
+    EMAIL,
+    ENROL,
+    HERE,
+    OPEN,
+    OPENED,
+    PHONE,
+    REFUSED,
+    REPLACED,
+    Loss,
+    Witness,
+    cancel_in,
+    events,
+    everything,
+    lose,
+    press_twice,
+    tab,
+)
+from tests.people import Person, enrol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser import Browser
+    from tests.conftest import Post, Time
+
+ADMINISTRATOR = "a.sokolova@sever-trakt.example"
+SOKOLOVA = "Соколова Анна Петровна"
+RESET = "Сбросить"
+TO_RESET = "Сбросить второй фактор"
+REFUSE = "Отказать"
+TAKE_BACK = "Отозвать код"
+
+
+@pytest.fixture
+def boss(keep: Callable[..., None]) -> Person:
+    """The administrator of the organisation."""
+    keep()
+    return enrol(ADMINISTRATOR, Role.ADMINISTRATOR, name=SOKOLOVA)
+
+
+@pytest.fixture
+def loss(boss: Person, new_browser: Callable[..., Browser], post: Post) -> Loss:
+    """An operator of theirs who lost the device."""
+    return lose(new_browser, post)
+
+
+@pytest.fixture
+def office(boss: Person, new_browser: Callable[..., Browser]) -> Browser:
+    """The administrator's browser, signed in."""
+    return boss.sign_in(new_browser("10.20.4.2"))
+
+
+def reset_of(person: Person) -> str:
+    return f"/people/{person.account.id}/reset"
+
+
+def line_of(office: Browser, person: Person) -> str:
+    """The line of somebody in the list."""
+    lines = office.open("/people").every("person")
+    return next(line for line in lines if person.account.email in line)
+
+
+# The whole way
+
+
+def test_who_lost_the_device_is_sent_to_the_administrator(
+    loss: Loss, boss: Person, office: Browser, post: Post, time: Time
+) -> None:
+    elsewhere = loss.owner.sign_in(loss.new_browser("10.20.4.30"))
+    page = loss.return_to_case()
+    assert f"восстановит администратор организации: {SOKOLOVA}" in page
+    page.press(OPEN, service="cabinet")
+    assert "Обратитесь к администратору" in page.named("turn")
+    assert SOKOLOVA in page.named("turn")
+    letter = loss.newest(OPENED)
+    assert "Обратитесь к администратору вашей организации" in letter
+    told = post.letters(ADMINISTRATOR)[-1]
+    assert told.subject == "Сотруднику нужно восстановить доступ"
+    assert LOMOVA.short_name in told.text
+    assert "cancel/" not in told.text
+
+    desk = loss.sit_down()
+    assert desk.named("standing") == "у администратора организации"
+    assert desk.page.buttons.keys() == {"Выйти"}, "a specialist has no button for it"
+    assert "обратитесь к нему" in desk.named("say")
+
+    time.passes(minutes=6)
+    assert "просит восстановить доступ" in line_of(office, loss.owner)
+    office.follow(TO_RESET)
+    assert office.page.heading == "Подтвердите, что это вы"
+    boss.step_up(office)
+    assert office.page.heading == "Сбросить второй фактор?"
+    office.press(RESET)
+    assert office.status == 200
+    assert f"Код отправлен на {EMAIL}" in office.named("done")
+    assert "код отправлен, ждём сотрудника" in line_of(office, loss.owner)
+    letter = loss.newest(CODE)
+    assert "Администратор вашей организации разрешил" in letter
+    assert cancel_in(letter)
+    assert "администратор разрешил новое устройство" in post.sms.arrived[-1].text
+
+    anywhere = loss.return_to_case(loss.new_browser("10.20.4.44"))
+    assert "Введите код из письма" in anywhere.named("turn")
+    loss.computer = anywhere.press(ENROL, code=loss.code)
+    loss.add_device()
+    codes = re.findall(r"<code>([0-9A-Z-]{19})</code>", anywhere.response.text)
+    anywhere.press("Коды сохранены", code=codes[0])
+    assert anywhere.page.heading == "Мои устройства"
+    assert elsewhere.open("/devices").page.heading == "Вход", "every other session ended"
+    loss.owner.sign_in(elsewhere)
+    assert "Неверный код" in elsewhere.fault("code")
+    loss.owner.secret = loss.secret
+    assert loss.owner.sign_in(elsewhere).page.heading == "Мои устройства"
+    assert "настроен" in line_of(office, loss.owner)
+    assert REPLACED in loss.subjects()
+
+
+def test_the_administrator_may_reset_without_being_asked(
+    loss: Loss, office: Browser, boss: Person
+) -> None:
+    office.follow(TO_RESET).press(RESET)
+    assert "Код отправлен" in office.named("done")
+    assert "Введите код из письма" in loss.return_to_case().named("turn")
+    assert "Звонок и номер диагностики" not in loss.computer, "nobody was called"
+    assert loss.computer.press(ENROL, code=loss.code).page.heading == "Новое устройство"
+
+
+def test_a_reset_needs_a_second_factor_of_the_last_five_minutes(
+    loss: Loss, boss: Person, office: Browser, time: Time
+) -> None:
+    time.passes(minutes=4)
+    office.open(reset_of(loss.owner))
+    assert office.page.heading == "Сбросить второй фактор?"
+    time.passes(minutes=2)
+    office.press(RESET)
+    assert office.page.heading == "Подтвердите, что это вы"
+    assert "настроен" in line_of(office, loss.owner)
+    office.open("/check")
+    boss.step_up(office)
+    assert office.page.heading == "Сбросить второй фактор?", "back to what was asked for"
+    assert "Код отправлен" in office.press(RESET).named("done")
+
+
+# Whose may be reset
+
+
+def test_the_list_says_how_everybody_stands(
+    loss: Loss, office: Browser, boss: Person, keep: Callable[..., None]
+) -> None:
+    colleague = enrol("b@sever-trakt.example", Role.ADMINISTRATOR, name="Белов Борис")
+    invited = enrol("new@sever-trakt.example", Role.MANAGER, name="Новикова Нина")
+    with db.writing():
+        db.execute(devices.delete().where(devices.c.account_id == invited.account.id))
+        db.commit()
+    keep("ORG-2", short_name="АО «Южный путь»")
+    stranger = enrol("c@yug.example", Role.OPERATOR, "ORG-2")
+    assert "приглашение не принято" in line_of(office, invited)
+    assert "настроен" in line_of(office, colleague)
+    assert "Администратор" in line_of(office, boss)
+    assert "Оператор" in line_of(office, loss.owner)
+    assert stranger.account.email not in office
+    assert [line for line in office.every("person") if TO_RESET in line] == [
+        line_of(office, loss.owner)
+    ], "never the own, another administrator's, or one that is not there"
+
+
+@pytest.mark.parametrize("whose", ["own", "colleague", "foreign", "specialist", "nobody"])
+def test_nobody_elses_is_reset(
+    loss: Loss, boss: Person, office: Browser, keep: Callable[..., None], whose: str
+) -> None:
+    keep("ORG-2", short_name="АО «Южный путь»")
+    others = {
+        "own": boss.account.id,
+        "colleague": enrol("b@sever-trakt.example", Role.ADMINISTRATOR).account.id,
+        "foreign": enrol("c@yug.example", Role.OPERATOR, "ORG-2").account.id,
+        "specialist": loss.specialist.account.id,
+        "nobody": "A" * 22,
+    }
+    before = everything()
+    for address in (f"/people/{others[whose]}/reset", f"/people/{others[whose]}/refuse"):
+        office.open("/people")
+        assert office.send(address).status == 404
+    assert office.open(f"/people/{others[whose]}/reset").status == 404
+    assert len(events("access.refused")) == 3
+    after = everything()
+    assert [after[name] for name in ("cases", "messages")] == [
+        before[name] for name in ("cases", "messages")
+    ]
+
+
+def test_an_administrator_of_two_organisations_has_both(
+    loss: Loss, boss: Person, keep: Callable[..., None]
+) -> None:
+    keep("ORG-2", short_name="АО «Южный путь»")
+    other = enrol("c@yug.example", Role.OPERATOR, "ORG-2", name="Цветкова Лидия")
+    with db.writing():
+        account.invite(ADMINISTRATOR, Role.ADMINISTRATOR, "ORG-2", SOKOLOVA, "", "tests")
+        db.commit()
+    office = boss.sign_in(loss.new_browser())
+    assert "настроен" in line_of(office, other)
+    assert "настроен" in line_of(office, loss.owner)
+    office.open(reset_of(other)).press(RESET)
+    assert "Код отправлен" in office.named("done")
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.SPECIALIST])
+def test_the_page_is_for_administrators(loss: Loss, role: Role) -> None:
+    person = loss.specialist if role is Role.SPECIALIST else enrol("x@sever-trakt.example", role)
+    browser = person.sign_in(loss.new_browser())
+    assert browser.open("/people").status == 403
+    browser.open("/devices")
+    assert browser.send(reset_of(loss.owner)).status == 403
+    assert len(events("access.refused")) == 2
+    assert loss.new_browser().open("/people").page.heading == "Вход"
+
+
+def test_an_administrator_who_lost_the_device_is_not_sent_to_anybody(
+    boss: Person, new_browser: Callable[..., Browser], post: Post
+) -> None:
+    colleague = enrol("b@sever-trakt.example", Role.ADMINISTRATOR, name="Белов Борис")
+    loss = lose(new_browser, post)
+    loss.owner = boss
+    loss.open()
+    assert loss.case.standing is Standing.OPENED
+    office = colleague.sign_in(new_browser())
+    assert TO_RESET not in line_of(office, boss)
+
+
+# What stands in the way
+
+
+def test_a_case_at_the_support_is_left_to_it(
+    keep: Callable[..., None], new_browser: Callable[..., Browser], post: Post
+) -> None:
+    """It was opened before the organisation had an administrator who could sign in."""
+    keep()
+    loss = lose(new_browser, post)
+    loss.ask()
+    boss = enrol(ADMINISTRATOR, Role.ADMINISTRATOR, name=SOKOLOVA)
+    office = boss.sign_in(new_browser())
+    line = line_of(office, loss.owner)
+    assert "восстанавливает поддержка" in line
+    assert TO_RESET not in line
+    office.open(reset_of(loss.owner))
+    assert office.page.heading == "Сбросить второй фактор нельзя"
+    assert RESET not in office.page.buttons
+    office.send(reset_of(loss.owner))
+    assert office.status == 409
+    assert "вот как обстоит дело" in office.named("notice")
+    assert office.send(f"/people/{loss.owner.account.id}/refuse").status == 409
+    assert loss.case.standing is Standing.ASKING
+
+
+def test_a_new_email_is_told_and_nothing_is_sent(loss: Loss, office: Browser, time: Time) -> None:
+    with db.writing():
+        account.change(loss.owner.account, "email", "new@sever-trakt.example", "tests")
+        db.commit()
+    office.open(reset_of(loss.owner)).press(RESET)
+    assert office.status == 409
+    assert "меньше 7 дней назад" in office.named("error")
+    assert not events("case.waiting")
+
+
+def test_who_has_no_device_needs_an_invitation(loss: Loss, office: Browser) -> None:
+    with db.writing():
+        db.execute(devices.delete().where(devices.c.account_id == loss.owner.account.id))
+        db.commit()
+    office.open(reset_of(loss.owner))
+    assert "из письма с приглашением" in office
+    assert office.send(reset_of(loss.owner)).status == 409
+    assert "Нужно новое приглашение" in office.named("error")
+
+
+def test_a_double_press_sends_one_code(loss: Loss, office: Browser) -> None:
+    press_twice(office.open(reset_of(loss.owner)), RESET)
+    assert office.status == 409
+    assert "вот как обстоит дело" in office.named("notice")
+    assert "код отправлен" in line_of(office, loss.owner)
+    assert loss.subjects().count(CODE) == 1
+    assert "Код уже отправлен" in office.open(reset_of(loss.owner))
+
+
+def test_an_old_form_is_shown_again(loss: Loss, office: Browser) -> None:
+    office.open(reset_of(loss.owner)).press(RESET, csrf_token="old")
+    assert office.status == 422
+    assert "Страница устарела" in office.named("error")
+    assert "Код отправлен" in office.press(RESET).named("done")
+    office.press(TAKE_BACK, csrf_token="old")
+    assert office.status == 422
+    assert "Страница устарела" in office.named("notice")
+    assert "Отказано" in office.press(TAKE_BACK).named("done")
+
+
+# No, and no longer
+
+
+def test_an_administrator_refuses_what_nobody_of_theirs_asked_for(
+    loss: Loss, office: Browser
+) -> None:
+    loss.open()
+    office.open("/people").press(REFUSE)
+    assert "узнает об этом из письма" in office.named("done")
+    assert "настроен" in line_of(office, loss.owner)
+    assert loss.case.reason is Reason.STRANGER
+    assert REFUSED in loss.subjects()
+    assert "По обращению № 1 отказано" in loss.computer.open("/recovery").named("last-case")
+    assert loss.owner.sign_in(loss.new_browser()).page.heading == "Мои устройства"
+
+
+@pytest.mark.parametrize("enrolling", [False, True])
+def test_an_administrator_takes_a_code_back(loss: Loss, office: Browser, enrolling: bool) -> None:
+    office.open(reset_of(loss.owner)).press(RESET)
+    code = loss.code
+    loss.return_to_case()
+    if enrolling:
+        loss.computer.press(ENROL, code=code)
+    second = tab(office).open("/people")
+    office.press(TAKE_BACK)
+    assert "Отказано" in office.named("done")
+    assert second.press(TAKE_BACK).status == 409
+    assert "Отказать уже нельзя" in second.named("notice")
+    if enrolling:
+        assert loss.add_device().status == 401
+    else:
+        assert loss.computer.press(ENROL, code=code).status == 409
+        assert "По обращению № 1 отказано" in loss.computer.named("last-case")
+    assert loss.case.reason is Reason.WITHDRAWN
+
+
+def test_who_signs_in_after_all_needs_no_reset(loss: Loss, office: Browser) -> None:
+    loss.open()
+    office.open("/people")
+    loss.owner.sign_in(loss.new_browser())
+    assert office.press(REFUSE).status == 409
+    assert "настроен" in line_of(office, loss.owner)
+
+
+def test_a_case_without_an_administrator_any_more_says_so(loss: Loss, boss: Person) -> None:
+    loss.open()
+    with db.writing():
+        db.execute(devices.delete().where(devices.c.account_id == boss.account.id))
+        db.commit()
+    page = loss.return_to_case()
+    assert "Начните заново" in page.named("turn")
+    stopped = loss.new_browser().open(cancel_in(loss.newest(OPENED)))
+    stopped.press("Остановить")
+    assert "Позвоните в поддержку" in page.open("/recovery").press(OPEN, service="cabinet").named(
+        "turn"
+    )
+
+
+@pytest.mark.parametrize(("hours", "works"), [(23.9, True), (24.1, False)])
+def test_a_code_of_an_administrator_works_for_a_day(
+    loss: Loss, office: Browser, time: Time, hours: float, works: bool
+) -> None:
+    office.open(reset_of(loss.owner)).press(RESET)
+    code = loss.code
+    time.passes(hours=hours)
+    loss.return_to_case()
+    assert (ENROL in loss.computer.page.buttons) is works
+    if works:
+        assert loss.computer.press(ENROL, code=code).page.heading == "Новое устройство"
+    else:
+        assert "Срок обращения № 1 истёк" in loss.computer.named("last-case")
+
+
+def test_what_nobody_asked_for_goes_away_after_a_day(loss: Loss, boss: Person, time: Time) -> None:
+    loss.open()
+    time.passes(hours=23, minutes=58)
+    office = boss.sign_in(loss.new_browser())
+    assert "просит восстановить доступ" in line_of(office, loss.owner)
+    time.passes(minutes=2)
+    assert office.press(REFUSE).status == 409
+    assert "настроен" in line_of(office, loss.owner)
+
+
+# What the administrator is not shown
+
+
+def test_no_page_of_the_administrator_shows_a_code_or_a_secret(
+    loss: Loss, boss: Person, post: Post
+) -> None:
+    office = Witness(loss.new_browser("10.20.4.2"))
+    loss.open()
+    boss.sign_in(office)
+    office.open(reset_of(loss.owner)).press(RESET)
+    code = loss.code
+    loss.return_to_case(loss.new_browser(HERE)).press(ENROL, code=code)
+    office.open("/people").open(reset_of(loss.owner))
+    pages = "\n".join(office.seen)
+    secrets = [code, code.replace("-", ""), loss.owner.secret, "cancel/"]
+    assert [each for each in (*secrets, PHONE[-7:]) if each in pages] == []
+    assert not any(code in each.text for each in post.letters(ADMINISTRATOR))

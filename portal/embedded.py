@@ -158,6 +158,8 @@ def _announce_people(base: str) -> None:
     click.echo(f"\n  Вход для сотрудников: {base}/signin")
     for email, role, _organisation, _name in sample_people.PEOPLE:
         click.echo(f"    {email:32}{account.ROLE_NAMES[role]}")
+    lost = ", ".join(f"{state}@example.ru" for state in sample_people.LOST)
+    click.echo(f"  Потеряли устройство, по одному в каждом состоянии:\n    {lost}")
     click.echo(f"  Пароль у всех: {sample_people.PASSWORD}")
     click.echo(f"  Ключ для приложения-аутентификатора: {sample_people.SECRET}")
     code = f"import pyotp; print(pyotp.TOTP('{sample_people.SECRET}').now())"

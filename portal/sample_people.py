@@ -27,10 +27,11 @@ MANAGED = "ORG-004217"  # has an administrator, who looks after its people
 UNMANAGED = "ORG-004226"  # has none: specialists do
 SPECIALIST = "orlov@izkt.example"
 SECOND = "belova@izkt.example"
+ADMINISTRATOR = "sokolova@sever-trakt.example"
 PEOPLE = (
     (SPECIALIST, Role.SPECIALIST, None, "Орлов Виктор Андреевич"),
     (SECOND, Role.SPECIALIST, None, "Белова Мария Игоревна"),
-    ("sokolova@sever-trakt.example", Role.ADMINISTRATOR, MANAGED, "Соколова Анна Петровна"),
+    (ADMINISTRATOR, Role.ADMINISTRATOR, MANAGED, "Соколова Анна Петровна"),
     ("petrov@sever-trakt.example", Role.OPERATOR, MANAGED, "Петров Пётр Ильич"),
     ("gromova@sever-trakt.example", Role.SENIOR_OPERATOR, MANAGED, "Громова Ольга Сергеевна"),
     ("lisin@sever-trakt.example", Role.CONTROLLER, MANAGED, "Лисин Егор Павлович"),
@@ -47,7 +48,9 @@ LOST = {
     "expired": (Role.OPERATOR, "Жукова Лидия Ильинична", UNMANAGED),
     "approval": (Role.ADMINISTRATOR, "Власова Инна Карловна", "ORG-004227"),
     "routed": (Role.OPERATOR, "Ершов Иван Кузьмич", MANAGED),
+    "reset": (Role.CONTROLLER, "Ушаков Денис Львович", MANAGED),  # may finish in any browser
 }
+PHONES = "+792155502{:02}"  # of those who lost something, one after another
 SERVICE = "focus"
 ANSWERS = {
     "check_dates": "12.11.2026, 17.11.2026",
@@ -61,29 +64,33 @@ def seed() -> None:
     for email, role, organisation_id, name in PEOPLE:
         _enrol(email, role, name, organisation_id)
     lost = {
-        state: _enrol(f"{state}@example.ru", role, name, organisation_id)
-        for state, (role, name, organisation_id) in LOST.items()
+        state: _enrol(f"{state}@example.ru", role, name, organisation_id, PHONES.format(number))
+        for number, (state, (role, name, organisation_id)) in enumerate(LOST.items())
     }
     clock.reset()
     _open(lost["opened"])
     _open(lost["routed"])
+    _reset(lost["reset"])
     _ask(lost["asking"])
     _wait(lost["approval"])
     _wait(lost["waiting"])
     _refuse(_ask(lost["refused"]))
     _cancel(_open(lost["cancelled"]))
-    clock.shift(timedelta(hours=-25))
+    clock.shift(timedelta(hours=-73))
     _open(lost["expired"])
+    clock.shift(timedelta(hours=48))
     _wait(lost["granted"])
     done = _wait(lost["completed"])
     clock.reset()
     _complete(done)
 
 
-def _enrol(email: str, role: Role, name: str, organisation_id: str | None) -> Account:
+def _enrol(
+    email: str, role: Role, name: str, organisation_id: str | None, phone: str = ""
+) -> Account:
     """Somebody who came by an invitation, and has signed in once."""
     with db.writing():
-        made = account.create(email, role, organisation_id, name, "", ACTOR)
+        made = account.create(email, role, organisation_id, name, phone, ACTOR)
         link = links.send_invitation(made, ACTOR)
         token = links.choose_password(INVITATION, link, made, PASSWORD, ADDRESS, AGENT)
         enrolment = session.find(token or "")
@@ -101,6 +108,13 @@ def _open(owner: Account) -> Case:
         assert isinstance(case, Case), "nothing speaks against it"
         db.commit()
     return case
+
+
+def _reset(owner: Account) -> None:
+    """The organisation's administrator sent a code, which is in the inbox."""
+    with db.writing():
+        recovery.grant_by_administrator(_known(ADMINISTRATOR), owner, ADDRESS)
+        db.commit()
 
 
 def _ask(owner: Account) -> Case:

@@ -114,6 +114,9 @@ def run(*, demo: bool, host: str, port: int) -> None:
     from portal import embedded  # noqa: PLC0415 - only this command needs it
 
     embedded.prepare(host, port)
+    if demo and not config.load(os.environ).has_inbox:
+        click.echo("portal: --demo is for a portal whose letters stay at /inbox.", err=True)
+        sys.exit(2)
     with create_app().app_context():
         schema.upgrade()
         link = embedded.seed() if demo else None

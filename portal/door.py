@@ -11,6 +11,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -85,8 +86,9 @@ class Door:
             try:
                 given = ask(self._app, environ)
             except Exception:
-                log.exception("request failed")
                 given = refusal(500)
+                with suppress(Exception):  # standard error may be closed: the thread lives on
+                    log.exception("request failed")
             answer.get_loop().call_soon_threadsafe(_give, answer, given)
 
 

@@ -34,20 +34,21 @@ OPEN = "Начать восстановление"
 SHOW = "Показать компьютер"
 NOTE = "Записать"
 JUDGE = "Сверить ответы"
+ANYWAY = "Всё равно сверить"
 AGREE = "Подтвердить"
 ENROL = "Добавить новое устройство"
 # Subjects of letters to the owner, in the order in which they come.
 OPENED = "Начато восстановление доступа"
-SOON = "Скоро можно будет добавить новое устройство"
+SOON = "Восстановление доступа одобрено"
 CODE = "Код для нового устройства"
 REPLACED = "Новое устройство добавлено"
-STOPPED = "Восстановление доступа отменено"
-REFUSED = "Восстановление доступа прекращено"
+STOPPED = "Восстановление доступа остановлено"
+REFUSED = "В восстановлении доступа отказано"
 EMAIL = "p.petrov@sever-trakt.example"
 PHONE = "+79215550199"
 HERE = "10.20.4.17"
 DESK = "10.20.0.3"
-WRONG = {"created": "не помню", "second_factor": "никогда"}
+WRONG = {"created": "01.02.2003 04:05", "second_factor": "01.02.2003"}
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/156.0.0.0 Safari/537.36"
@@ -189,10 +190,14 @@ class Loss:
 
     def return_to_case(self, browser: Browser | None = None) -> Browser:
         """Email and password, and no device."""
-        return self.owner.enter_password(browser or self.computer).follow(LOST)
+        browser = self.owner.enter_password(browser or self.computer)
+        return browser if browser.path == "/recovery" else browser.follow(LOST)
 
     def open(self, service: str = "cabinet") -> Browser:
-        return self.return_to_case().press(OPEN, service=service)
+        """The service is asked for where a specialist asks the questions."""
+        browser = self.return_to_case()
+        is_asked = "service" in browser.page.form_of(OPEN).fields
+        return browser.press(OPEN, **({"service": service} if is_asked else {}))
 
     def number(self) -> str:
         """What the page of the diagnostics shows, in another tab."""
@@ -216,8 +221,10 @@ class Loss:
         return self.take()
 
     def judge(self, answers: dict[str, str] | None = None) -> Browser:
+        """Some questions are left out: the portal asks whether to judge nevertheless."""
         typed = self.answers if answers is None else answers
-        return self.desk.press(JUDGE, **{f"answer_{key}": words for key, words in typed.items()})
+        self.desk.press(JUDGE, **{f"answer_{key}": words for key, words in typed.items()})
+        return self.desk.press(ANYWAY) if ANYWAY in self.desk.page.buttons else self.desk
 
     def wait(self) -> Browser:
         """The answers were enough."""

@@ -23,6 +23,7 @@ PASSWORD = "семь рыжих тракторов едут"
 HASH = password.hash(PASSWORD)
 STEP_SECONDS = 30
 NO_BACKUP_CODE = "0000-0000-0000-0000"
+END_ALL = "Выйти везде, кроме этого браузера"
 BACKUP_CODE = re.compile("[0-9A-Z]{4}(?:-[0-9A-Z]{4}){3}")
 
 
@@ -54,18 +55,23 @@ class Person:
     def sign_in(self, browser: Browser) -> Browser:
         """Password and app; the clock goes on first, for a code counts once."""
         next_code()
-        self.enter_password(browser)
+        to_factor(self.enter_password(browser))
         return browser.press("Войти", code=self.code)
 
     def sign_in_by_code(self, browser: Browser, code: str) -> Browser:
         """Password and backup code."""
-        self.enter_password(browser).follow("Войти по резервному коду")
+        to_factor(self.enter_password(browser)).follow("Войти по резервному коду")
         return browser.press("Войти", code=code)
 
     def step_up(self, browser: Browser) -> Browser:
         """Give the second factor anew, on the page that asks for it."""
         next_code()
         return browser.press("Подтвердить", code=self.code)
+
+
+def to_factor(browser: Browser) -> Browser:
+    """On from the recovery: who waited for its code is shown the field for that first."""
+    return browser.follow("Устройство или код нашлись") if browser.path == "/recovery" else browser
 
 
 def next_code() -> None:
@@ -173,3 +179,9 @@ def is_in(browser: Browser) -> bool:
     """Whether the browser's own session opens the page that everybody has."""
     browser.open("/devices")
     return browser.status == 200 and browser.path == "/devices"
+
+
+def tries_left(browser: Browser) -> int | None:
+    """How many tries a page says are left; None if it says nothing of tries."""
+    found = re.search(r"Осталось попыток: (\d+)\.", browser.text)
+    return int(found[1]) if found else None

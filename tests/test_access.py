@@ -427,7 +427,7 @@ def test_nobody_signed_in_is_made_to_change_anything_by_another_site(
 
 # Which rows may change by somebody who is not signed in, or not all the way.
 STRANGERS: dict[str, set[str]] = {
-    "account.enter_password": {"events", "wrong_passwords"},
+    "account.enter_password": {"events", "uses", "wrong_passwords"},
     "account.forgotten": {"account_links", "events", "messages", "uses"},
     "diagnostics.begin": {"diagnostics", "uses"},
     "diagnostics.measure": {"diagnostics"},

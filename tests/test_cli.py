@@ -215,7 +215,7 @@ def test_administrators_are_invited_after_an_import(
         assert known(email).organisations == (id,)
         (letter,) = post.letters(email)
         assert letter.subject == "Приглашение в портал ИЗКТ"
-        assert id in letter.text
+        assert "Организация: ООО «" in letter.text
 
 
 def test_who_administers_several_organisations_gets_one_letter_that_names_them(
@@ -224,7 +224,7 @@ def test_who_administers_several_organisations_gets_one_letter_that_names_them(
     result = run("organisations", "import", str(file), "--invite-administrators")
     assert "Приглашено администраторов: 1, не удалось: 0." in result.output
     (letter,) = post.letters(ADMINISTRATOR)
-    assert "ORG-1, ORG-2" in letter.text
+    assert "Организации: ООО «Северный тракт», ООО «Северный тракт»" in letter.text
 
 
 def test_the_same_file_invites_nobody_twice(

@@ -86,14 +86,17 @@ def test_who_lost_the_device_is_sent_to_the_administrator(
     elsewhere = loss.owner.sign_in(loss.new_browser("10.20.4.30"))
     page = loss.return_to_case()
     assert f"восстановит администратор организации: {SOKOLOVA}" in page
-    page.press(OPEN, service="cabinet")
+    page.press(OPEN)
     assert "Обратитесь к администратору" in page.named("turn")
+    assert loss.case.service == "", "nobody asks questions"
     assert SOKOLOVA in page.named("turn")
     letter = loss.newest(OPENED)
     assert "Обратитесь к администратору вашей организации" in letter
     told = post.letters(ADMINISTRATOR)[-1]
     assert told.subject == "Сотруднику нужно восстановить доступ"
     assert LOMOVA.short_name in told.text
+    assert "http://127.0.0.1:8000/people\n" in told.text
+    assert "Открыть „Сотрудники“" in told.html
     assert "cancel/" not in told.text
 
     desk = loss.sit_down()
@@ -113,8 +116,9 @@ def test_who_lost_the_device_is_sent_to_the_administrator(
     assert "код отправлен, ждём сотрудника" in line_of(office, loss.owner)
     letter = loss.newest(CODE)
     assert "Администратор вашей организации разрешил" in letter
+    assert "http://127.0.0.1:8000/recovery\n" in letter
     assert cancel_in(letter)
-    assert "администратор разрешил новое устройство" in post.sms.arrived[-1].text
+    assert "администратор разрешил добавить устройство" in post.sms.arrived[-1].text
 
     anywhere = loss.return_to_case(loss.new_browser("10.20.4.44"))
     assert "Введите код из письма" in anywhere.named("turn")
@@ -179,6 +183,15 @@ def test_the_list_says_how_everybody_stands(
     assert [line for line in office.every("person") if TO_RESET in line] == [
         line_of(office, loss.owner)
     ], "never the own, another administrator's, or one that is not there"
+
+
+def test_who_asks_for_help_comes_first(loss: Loss, office: Browser) -> None:
+    for name in ("a", "z"):
+        enrol(f"{name}@sever-trakt.example", Role.OPERATOR, name=f"{name.upper()} Первый")
+    loss.open()
+    first, *others = office.open("/people").every("person")
+    assert "просит восстановить доступ" in first
+    assert len(others) == 3
 
 
 @pytest.mark.parametrize("whose", ["own", "colleague", "foreign", "specialist", "nobody"])
@@ -305,7 +318,7 @@ def test_an_old_form_is_shown_again(loss: Loss, office: Browser) -> None:
     office.press(TAKE_BACK, csrf_token="old")
     assert office.status == 422
     assert "Страница устарела" in office.named("notice")
-    assert "Отказано" in office.press(TAKE_BACK).named("done")
+    assert "Код отозван" in office.press(TAKE_BACK).named("done")
 
 
 # No, and no longer
@@ -319,6 +332,7 @@ def test_an_administrator_refuses_what_nobody_of_theirs_asked_for(
     assert "узнает об этом из письма" in office.named("done")
     assert "настроен" in line_of(office, loss.owner)
     assert loss.case.reason is Reason.STRANGER
+    assert "администратор организации решил, что обращаетесь не вы" in loss.newest(REFUSED)
     assert REFUSED in loss.subjects()
     assert "По обращению № 1 отказано" in loss.computer.open("/recovery").named("last-case")
     assert loss.owner.sign_in(loss.new_browser()).page.heading == "Мои устройства"
@@ -333,7 +347,11 @@ def test_an_administrator_takes_a_code_back(loss: Loss, office: Browser, enrolli
         loss.computer.press(ENROL, code=code)
     second = tab(office).open("/people")
     office.press(TAKE_BACK)
-    assert "Отказано" in office.named("done")
+    assert "Код отозван" in office.named("done")
+    letter = loss.newest(REFUSED)
+    assert "администратор организации отозвал код" in letter
+    assert "обратитесь к администратору вашей организации" in letter
+    assert "звоните в поддержку" not in letter
     assert second.press(TAKE_BACK).status == 409
     assert "Отказать уже нельзя" in second.named("notice")
     if enrolling:
@@ -381,9 +399,11 @@ def test_a_code_of_an_administrator_works_for_a_day(
         assert "Срок обращения № 1 истёк" in loss.computer.named("last-case")
 
 
-def test_what_nobody_asked_for_goes_away_after_a_day(loss: Loss, boss: Person, time: Time) -> None:
+def test_what_nobody_asked_for_goes_away_after_three_days(
+    loss: Loss, boss: Person, time: Time
+) -> None:
     loss.open()
-    time.passes(hours=23, minutes=58)
+    time.passes(hours=71, minutes=58)
     office = boss.sign_in(loss.new_browser())
     assert "просит восстановить доступ" in line_of(office, loss.owner)
     time.passes(minutes=2)

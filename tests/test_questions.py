@@ -12,10 +12,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from portal import config
+from portal import clock, config
 from portal.clock import MOSCOW
 from portal.recovery import dates, questions
-from portal.recovery.answers import is_readable, judge, matches
+from portal.recovery.answers import is_readable, is_understood, judge, matches
 from portal.recovery.dates import Precision
 from portal.recovery.questions import Kind, Question, Service, Source, catalogue
 from portal.recovery.spelling import folded, words
@@ -942,6 +942,124 @@ def test_a_list_may_be_of_dates() -> None:
     assert not is_readable(asked, " ; ")
 
 
+# Days whose year was not said, and «и» between items
+
+
+@pytest.fixture
+def on() -> Iterator[Callable[..., None]]:
+    """Have it be a day of one's own choice."""
+
+    def be(year: int, month: int, day: int) -> None:
+        noon = datetime(year, month, day, 12, tzinfo=MOSCOW)
+        clock.shift(noon - clock.now())
+
+    yield be
+    clock.reset()
+
+
+@pytest.mark.parametrize(
+    ("typed", "day"),
+    [
+        ("12 ноября", date(2026, 11, 12)),
+        ("12-го ноября.", date(2026, 11, 12)),
+        ("12.11", date(2026, 11, 12)),
+        ("22 ноября", date(2026, 11, 22)),
+        ("23 ноября", date(2025, 11, 23)),
+        ("29 февраля", date(2024, 2, 29)),
+        ("12.11.2024", date(2024, 11, 12)),
+    ],
+)
+def test_a_day_without_a_year_is_the_last_that_has_come(
+    on: Callable[..., None], typed: str, day: date
+) -> None:
+    on(2026, 11, 22)
+    assert matches(DATE, typed, day.isoformat())
+    for years in (-1, 1):
+        if (day.month, day.day) != (2, 29):
+            assert not matches(DATE, typed, day.replace(year=day.year + years).isoformat())
+    assert is_understood(DATE, typed)
+
+
+@pytest.mark.parametrize("typed", ["ноябрь", "12", "лето", "30 февраля", "12 нобря", "скоро"])
+def test_what_names_no_day_has_no_year_either(on: Callable[..., None], typed: str) -> None:
+    on(2026, 11, 22)
+    assert dates.read_recent(typed) == ()
+    assert not is_understood(DATE, typed)
+
+
+def test_a_fact_has_its_year_and_so_has_an_answer_that_may_be_vague(
+    on: Callable[..., None],
+) -> None:
+    on(2026, 11, 22)
+    assert not is_readable(DATE, "12 ноября")
+    assert not matches(DATE, "12.11.2026", "12 ноября")
+    vague = question(Kind.DATE, precision=Precision.MONTH)
+    assert not matches(vague, "12 ноября", "2026-11-12")
+    assert not is_understood(vague, "12 ноября")
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "12 ноября и 17 ноября",
+        "12 ноября, 17 ноября",
+        "12.11 и 17.11.2026",
+        "12.11.2026 И\u00a017.11.2026",
+        "10.11.2026, 12 ноября и 17 ноября",
+    ],
+)
+def test_and_stands_between_dates(on: Callable[..., None], typed: str) -> None:
+    on(2026, 11, 22)
+    asked = question(Kind.LIST, of=Kind.DATE, at_least=2)
+    assert matches(asked, typed, "2026-11-12, 2026-11-17")
+    assert is_understood(asked, typed)
+    assert not matches(asked, typed, "2025-11-12, 2025-11-17")
+
+
+def test_what_is_no_date_among_dates_is_not_understood() -> None:
+    asked = question(Kind.LIST, of=Kind.DATE)
+    for typed in ("12 и 17 ноября", "12.11.2026, потом не помню", "не помню"):
+        assert not is_understood(asked, typed)
+    assert is_understood(question(Kind.LIST), "12 и 17 ноября"), "a text is whatever is typed"
+
+
+NAMES = "Волжские перевозки; Рога и копыта; Уральская логистика"
+
+
+@pytest.mark.parametrize(
+    ("typed", "right"),
+    [
+        ("Волжские перевозки и Уральская логистика", True),
+        ("волжские перевозки и рога и копыта", True),
+        ("Рога и копыта и Волжские перевозки", True),
+        ("Рога и копыта, Уральская логистика", True),
+        ("Рога и копыта", False),
+        ("Рога и Волжские перевозки и копыта", False),
+        ("Волжские перевозки и Южные и Северные и Западные", False),
+        (" и " * 600, False),
+        ("Волжские перевозки" + " и рога" * 200, False),
+    ],
+)
+def test_and_stands_between_names_unless_it_is_part_of_one(typed: str, right: bool) -> None:
+    asked = question(Kind.LIST, at_least=2)
+    assert matches(asked, typed, NAMES) is right
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (Kind.MOMENT, "19.11.2026 09:30", "утром"),
+        (Kind.MOMENT, "19.11.2026", "19 ноября в 9:30"),
+        (Kind.NUMBER, "1 200,5", "12 штук"),
+        (Kind.PHONE, "8 921 555-01-47", "555-01-47"),
+        (Kind.EMAIL, "i.lomova@example.ru", "i.lomova"),
+    ],
+)
+def test_an_answer_is_understood_or_not_whatever_is_true(kind: Kind, good: str, bad: str) -> None:
+    assert is_understood(question(kind), good)
+    assert not is_understood(question(kind), bad)
+
+
 # Whatever is typed
 
 EVERY = [
@@ -966,6 +1084,8 @@ typed_texts = st.text(max_size=60) | st.text("0123456789.:- /,;агодчмскT
 def test_no_text_breaks_a_comparison(typed: str, fact: str) -> None:
     for asked in EVERY:
         assert matches(asked, typed, fact) in {True, False}
+        if not is_understood(asked, typed) and asked.kind is not Kind.LIST:
+            assert not matches(asked, typed, fact), "what is pointed at is not right"
         if not is_readable(asked, fact) and asked.kind is not Kind.LIST:
             assert not matches(asked, typed, fact), "what cannot be read is never right"
 

@@ -33,6 +33,7 @@ from portal.recovery import (
     Verdict,
     Which,
 )
+from portal.recovery.case import OPEN_LASTS
 from portal.recovery.course import CANCEL, MOVES, cancel_link
 from portal.recovery.tables import cases
 from tests.people import enrol
@@ -102,7 +103,7 @@ def test_a_lost_device_is_replaced(scene: Scene, post: Post, time: Time) -> None
     assert load(scene.case).turn is Turn.SPECIALIST
     assert scene.decide() is Verdict.ENOUGH
     assert load(scene.case).turn is Turn.NOBODY
-    subjects = ["Начато восстановление доступа", "Скоро можно будет добавить новое устройство"]
+    subjects = ["Начато восстановление доступа", "Восстановление доступа одобрено"]
     assert [each.subject for each in post.letters(scene.owner.email)] == subjects
     assert len(post.sms.arrived) == 2
     time.passes(hours=23, minutes=59)
@@ -205,7 +206,7 @@ def stand(scene: Scene, standing: Standing) -> Case:
             act(recovery.cancel_by_link, scene.open().id, ADDRESS)
         case Standing.EXPIRED:
             scene.open()
-            clock.shift(DAY)
+            clock.shift(OPEN_LASTS)
     found = load(scene.case)
     assert found.standing is standing
     return found
@@ -635,7 +636,7 @@ def test_wrong_answers_end_the_case(scene: Scene, post: Post) -> None:
     ended = load(scene.case)
     assert (ended.standing, ended.reason) == (Standing.REFUSED, Reason.ANSWERS)
     letters = post.letters(scene.owner.email)
-    assert [each.subject for each in letters] == ["Восстановление доступа прекращено"]
+    assert [each.subject for each in letters] == ["В восстановлении доступа отказано"]
     assert "8-800-333-30-92" in letters[0].text
     assert "/cancel/" not in letters[0].text
     with pytest.raises(NotOpenError):
@@ -711,11 +712,11 @@ def test_who_agreed_may_think_again_and_a_fourth_person_may_not(staff: Scene) ->
 
 
 @pytest.mark.parametrize("standing", [Standing.OPENED, Standing.ROUTED, Standing.ASKING])
-def test_a_case_that_goes_nowhere_ends_after_a_day(
+def test_a_case_that_goes_nowhere_ends_after_three_days(
     scene: Scene, standing: Standing, time: Time
 ) -> None:
     stand(scene, standing)
-    clock.shift(scene.case.opened_at + DAY - clock.now() - timedelta(minutes=1))
+    clock.shift(scene.case.opened_at + 3 * DAY - clock.now() - timedelta(minutes=1))
     assert load(scene.case).standing is standing
     assert look(recovery.open_case_of, scene.owner)
     time.passes(minutes=1)
@@ -893,14 +894,14 @@ def test_the_owner_stops_it_by_the_link_in_any_letter(
 ) -> None:
     stand(scene, standing)
     for letter in post.letters(scene.owner.email):
-        found = re.search(r"http://127\.0\.0\.1:8000/\S+/(\S+)", letter.text)
+        found = re.search(r"http://127\.0\.0\.1:8000/cancel/(\S+)", letter.text)
         assert found
         assert proofs.unsign(CANCEL, found[1]) == scene.case.id
         assert found[0] in letter.html
     act(recovery.cancel_by_link, scene.case.id, ADDRESS)
     ended = load(scene.case)
     assert (ended.standing, ended.reason) == (Standing.CANCELLED, Reason.LINK)
-    assert post.letters(scene.owner.email)[-1].subject == "Восстановление доступа отменено"
+    assert post.letters(scene.owner.email)[-1].subject == "Восстановление доступа остановлено"
     assert act(recovery.cancel_by_link, scene.case.id, ADDRESS) is None
 
 
@@ -920,7 +921,7 @@ def test_signing_in_stops_it(scene: Scene, post: Post) -> None:
     ended = act(recovery.cancel_by_sign_in, scene.owner, ADDRESS)
     assert (ended.standing, ended.reason) == (Standing.CANCELLED, Reason.SIGN_IN)
     letters = post.letters(scene.owner.email)
-    assert [each.subject for each in letters] == ["Восстановление доступа отменено"]
+    assert [each.subject for each in letters] == ["Восстановление доступа остановлено"]
     assert "прежним устройством" in letters[0].text
     clock.shift(DAY)
     assert len(post.letters(scene.owner.email)) == 1, "the code is not sent"
@@ -1117,7 +1118,7 @@ def test_a_list_shows_open_cases_first_the_oldest_first(scene: Scene, time: Time
         owner = enrol(f"o{each}@sever-trakt.example", Role.OPERATOR).account
         numbers[each] = act(recovery.open_by_owner, owner, "cabinet", ADDRESS)
         if each == 0:
-            time.passes(hours=23)
+            time.passes(hours=71)
     act(recovery.cancel_by_link, numbers[2].id, ADDRESS)
     time.passes(hours=1)  # the first one is over, and nobody has written it down
     assert pages(Which.ALL) == [2, 4, 5, 6, 3, 1]

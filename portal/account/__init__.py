@@ -18,7 +18,14 @@ from portal.account.account import (
     tell,
     write,
 )
-from portal.account.changes import Change, change, change_role, changes_of, has_new_email
+from portal.account.changes import (
+    Change,
+    change,
+    change_role,
+    changes_of,
+    has_new_email,
+    has_new_password,
+)
 from portal.account.links import Invited, admit, invite, invite_once
 
 __all__ = [
@@ -38,6 +45,7 @@ __all__ = [
     "find",
     "find_by_email",
     "has_new_email",
+    "has_new_password",
     "invite",
     "invite_once",
     "join",

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select
 
 from portal import checks, clock, journal, keys, outbox, proofs
-from portal.account.tables import accounts, memberships
+from portal.account.tables import account_changes, accounts, memberships
 from portal.checks import LONGEST_EMAIL, BadValueError
 from portal.database import db
 from portal.language import gettext as _
@@ -36,6 +36,7 @@ ROLE_NAMES = {
     Role.MANAGER: mark("Управляющий"),
 }
 OPERATIONAL = frozenset({Role.OPERATOR, Role.SENIOR_OPERATOR, Role.CONTROLLER, Role.MANAGER})
+PASSWORD = "password"  # noqa: S105 - what changes, as `account_changes` names it
 STAFF = frozenset({Role.ADMINISTRATOR, Role.SPECIALIST})
 
 
@@ -89,6 +90,7 @@ COLUMNS = (
 )
 _FIND = select(*COLUMNS).where(accounts.c.id == bindparam("id"))
 _FIND_BY_EMAIL = select(*COLUMNS).where(accounts.c.email_fingerprint == bindparam("fingerprint"))
+_REMEMBER = insert(account_changes)
 _ORGANISATIONS = (
     select(memberships.c.organisation_id)
     .where(memberships.c.account_id == bindparam("of"))
@@ -212,6 +214,12 @@ def write(
         person=account.name,
         **words,  # type: ignore[arg-type] # words of the letter, none of post's own
     )
+
+
+def remember(account: Account, field: str, old: str) -> None:
+    """Keep what an account said until now; of a password only that it was another one."""
+    values = {"account_id": account.id, "field": field, "old": old, "changed_at": clock.now()}
+    db.execute(_REMEMBER, values)
 
 
 def tell(account: Account, event: str, address: object = "", **words: object) -> None:

@@ -6,11 +6,12 @@ A specialist may ask for it when a device was lost (product.md, «Sign-in and th
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 
 from portal import clock, journal
 from portal.account import links, session
 from portal.account.account import (
+    PASSWORD,
     Account,
     Role,
     fingerprints,
@@ -18,6 +19,7 @@ from portal.account.account import (
     must_fit,
     one_spelling,
     reload,
+    remember,
     tell,
 )
 from portal.account.links import INVITATION, RESET
@@ -46,7 +48,6 @@ _CHANGE_EMAIL = (
     .values(email=bindparam("to"), email_fingerprint=bindparam("fingerprint"))
 )
 _CHANGE_ROLE = update(accounts).where(_OWN).values(role=bindparam("to"))
-_REMEMBER = insert(account_changes)
 _CHANGES = (
     select(account_changes.c.field, account_changes.c.old, account_changes.c.changed_at)
     .where(account_changes.c.account_id == bindparam("of"))
@@ -67,8 +68,7 @@ def change(account: Account, field: str, value: str, actor: str) -> None:
         _change_email(account, value)
     else:
         db.execute(_CHANGE[field], {"of": account.id, "to": value})
-    values = {"account_id": account.id, "field": field, "old": old, "changed_at": clock.now()}
-    db.execute(_REMEMBER, values)
+    remember(account, field, old)
     journal.record(account.chain, "account.changed", actor, field=field)
     tell(account, f"{field}.changed")
     if field == "email":
@@ -87,7 +87,8 @@ def _follow_email(account: Account, actor: str) -> None:
     was_invited = links.is_invited(account)
     links.retire(account, RESET)
     links.retire(account, INVITATION)
-    if was_invited and not account.has_password:
+    if was_invited:  # and whoever came by the old letter begins anew, or not at all
+        session.end_all(account)
         links.send_invitation(account, actor)
     else:
         tell(account, "email.changed")
@@ -114,7 +115,16 @@ def changes_of(account: Account) -> list[Change]:
 
 def has_new_email(account: Account) -> bool:
     """Whether the email changed so lately that a letter to it proves little."""
+    return _is_new(account, "email")
+
+
+def has_new_password(account: Account) -> bool:
+    """Whether the password was chosen anew by letter so lately that both say: this mailbox."""
+    return _is_new(account, PASSWORD)
+
+
+def _is_new(account: Account, field: str) -> bool:
     return any(
-        each.field == "email" and clock.now() < each.changed_at + TRUSTED_AFTER
+        each.field == field and clock.now() < each.changed_at + TRUSTED_AFTER
         for each in changes_of(account)
     )

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, insert, select, update
 from portal import clock, config, journal, limits, organisation, outbox, proofs
 from portal.account import password, session
 from portal.account.account import (
+    PASSWORD,
     ROLE_NAMES,
     Account,
     NotAllowedError,
@@ -19,6 +20,7 @@ from portal.account.account import (
     join,
     one_spelling,
     reload,
+    remember,
     tell,
     write,
 )
@@ -31,6 +33,7 @@ from portal.limits import Limit
 INVITATION = "invitation"  # the purposes that tokens are signed for
 RESET = "password"
 RESET_LASTS = timedelta(hours=1)
+PER_ADDRESS = (Limit(30, timedelta(minutes=10)),)  # an office may share one
 OFTEN = (Limit(1, timedelta(seconds=60)), Limit(5, timedelta(hours=24)))
 MOST_NAMES = 10  # of organisations, whose names are no good passwords
 
@@ -135,11 +138,16 @@ def send_invitation(account: Account, actor: str) -> str:
         token=proofs.sign(INVITATION, id),
         until=(clock.now() + config.settings.link_lifetime).isoformat(),
         role=ROLE_NAMES[account.role],
-        organisations=list(account.organisations),
+        organisations=_names(account),
     )
     journal.record(account.chain, "account.invited", actor)
     return id
-    return id
+
+
+def _names(account: Account) -> list[str]:
+    """What the person knows the organisations by."""
+    found = [organisation.find(id) for id in account.organisations]
+    return [each.details.short_name for each in found if each]
 
 
 def is_invited(account: Account) -> bool:
@@ -160,13 +168,12 @@ def request_reset(email: str, address: object) -> None:
     nothing happens. So nobody learns which accounts there are.
     """
     name = f"password reset of {one_spelling(email)}"
-    if limits.free_at(name, OFTEN):
+    where = f"password resets from {address}"
+    if limits.free_at(name, OFTEN) or limits.free_at(where, PER_ADDRESS):
         return
-    limits.use(name)
+    limits.use(name, where)
     found = find_by_email(email)
     owner = found if found and found.has_password else None
-    if owner:
-        retire(owner, RESET)
     id = _add_link(owner, RESET, RESET_LASTS)
     token, until = proofs.sign(RESET, id), clock.now() + RESET_LASTS
     words: dict[str, Any] = {"about": id, "token": token, "until": until.isoformat()}
@@ -207,9 +214,11 @@ def choose_password(
     if not works:
         raise NotAllowedError(_("Ссылка больше не действует."))
     db.execute(_SET_PASSWORD, {"of": account.id, "hash": password.hash(good)})
+    retire(account, RESET)
     session.end_all(account)
     journal.record(account.chain, "password.chosen", account.id, address)
     if purpose == RESET:
+        remember(account, PASSWORD, "")
         tell(account, "password.changed", address)
         return None
     return session.begin(account, Stage.ENROLMENT, address, agent, link_id=id)

@@ -19,7 +19,7 @@ from portal.language import gettext as _
 SHORTEST, LONGEST = 12, 128
 LONGEST_TYPED = 4 * LONGEST  # no 128 characters have more in any spelling (Unicode, NFC)
 GUESSES = 10**6  # what a list of common passwords and their neighbours holds
-LOOKED_AT = 40  # signs: what is easily guessed is so early; more would take seconds
+LOOKED_AT = 24  # signs: what is easily guessed is so early; more would take seconds
 
 # Of a random text that nobody kept.
 NOBODYS = (
@@ -64,7 +64,7 @@ def is_common(password: str, known: Sequence[str] = ()) -> bool:
     spellings = {folded, _BETWEEN.sub("", folded) or folded}
     spellings |= {each.translate(_KEYS) for each in spellings}
     texts = [text.casefold() for text in (*_OURS, *known)]
-    words = {word for text in texts for word in (text, *_WORD.findall(text))}
+    words = {word[:LOOKED_AT] for text in texts for word in (text, *_WORD.findall(text))}
     words |= {word.translate(_KEYS) for word in words}
     with _one_at_a_time:
         return any(

@@ -4,19 +4,22 @@ Known and unknown emails get the same answer after the same work: wrong password
 whatever was typed, and one that nobody has is compared with nobody's hash.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, insert, or_, select, update
 
-from portal import clock, config, journal, keys
+from portal import clock, config, journal, keys, limits
 from portal.account import password, session
 from portal.account.account import Account, find_by_email, one_spelling
 from portal.account.session import Stage
 from portal.account.tables import accounts, wrong_passwords
 from portal.database import db
+from portal.limits import Limit
 
 WRONG_IN_A_ROW = 10  # then a pause, as for second factors (product.md, «Numbers»)
+
+PER_ADDRESS = (Limit(100, timedelta(minutes=10)),)  # sign-ins: a whole office may share one
 
 _THIS = wrong_passwords.c.key == bindparam("of")
 _FIND = select(wrong_passwords.c.key, wrong_passwords.c.paused_until).where(_THIS)
@@ -51,6 +54,10 @@ class Entry(NamedTuple):
 
 def enter(email: str, typed: str, address: object, agent: str) -> Entry:
     """Judge an email and a password; the session that begins lacks the second factor."""
+    until = limits.free_at(f"passwords from {address}", PER_ADDRESS)
+    if until:
+        return Entry(paused_until=until)
+    limits.use(f"passwords from {address}")
     key = _key(email)
     # Counted before compared: of any number of tries at one moment no more are judged.
     in_a_row = db.scalar(_COUNT, of=key, now=clock.now())

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from portal import account, checks, create_app, organisation
+from portal import account, checks, create_app, organisation, recovery
 from portal.account import Invited, NotAllowedError, Role
 from portal.checks import BadValueError
 from portal.cli.group import ACTOR, portal
@@ -86,6 +86,8 @@ def _change_account(email: str, values: dict[str, str | None], role: Role | None
         if value is not None and value != getattr(found, field):
             account.change(found, field, value, ACTOR)
             changed.append(field)
+    if {"role", "email"} & set(changed):
+        recovery.cancel_by_change(found, ACTOR)
     return changed
 
 

@@ -12,6 +12,7 @@ password and a code by letter, after a wait in which the owner is told on every 
 specialist and second specialist are three people.
 """
 
+from portal.recovery.answers import is_understood
 from portal.recovery.assisted import (
     APPROVALS,
     CLAIMS,
@@ -48,9 +49,12 @@ from portal.recovery.case import (
 from portal.recovery.course import (
     CANCEL,
     MOVES,
+    cancel_by_change,
     cancel_by_link,
     cancel_by_sign_in,
+    cancel_by_wrong_factors,
     may_refuse,
+    needs_two,
     refuse,
 )
 from portal.recovery.grant import (
@@ -96,8 +100,10 @@ __all__ = [
     "Which",
     "administrators_of",
     "approve",
+    "cancel_by_change",
     "cancel_by_link",
     "cancel_by_sign_in",
+    "cancel_by_wrong_factors",
     "claim_number",
     "complete",
     "decide",
@@ -105,11 +111,13 @@ __all__ = [
     "evidence",
     "find",
     "grant_by_administrator",
+    "is_understood",
     "keep_answers",
     "last_case_of",
     "list_cases",
     "look_up",
     "may_refuse",
+    "needs_two",
     "open_by_owner",
     "open_by_specialist",
     "open_case_of",

@@ -1,6 +1,7 @@
 """Whether an answer is the true one, however it is spelled; and whether the answers are enough.
 
-Nothing here says which answer was wrong, or what would have been right.
+Nothing here says which answer was wrong, or what would have been right. That an answer cannot be
+read at all may be said: it is so whatever the facts are.
 """
 
 import re
@@ -20,6 +21,7 @@ LONGEST = 2000  # what is longer is no answer
 MOST_ITEMS = 50  # nobody names more of them by phone
 NUMBER = re.compile(r"([0-9]{1,15}|[0-9]{1,3}(?: [0-9]{3}){1,4})(?:[.,]([0-9]{1,6}))?")
 BETWEEN_ITEMS = re.compile(r"[,;\n\r]")
+AND = re.compile(r"\s+и\s+", re.IGNORECASE)  # between items as well, unless it is part of a name
 
 Compared = tuple[Any, ...]
 """What a text or a date comes to: its words, or the days that it may mean; empty if nothing."""
@@ -50,7 +52,7 @@ def matches(question: Question, typed: str, fact: str) -> bool:
     match question.kind:
         case Kind.DATE | Kind.TEXT:
             true = _compared(question, fact)
-            return _is_true(question, true) and _says(question, _compared(question, typed), true)
+            return _is_true(question, true) and _says(question, _named(question, typed), true)
         case Kind.MOMENT:
             return _is_moment(question, typed, fact)
         case Kind.NUMBER:
@@ -63,6 +65,25 @@ def matches(question: Question, typed: str, fact: str) -> bool:
             return _is_list(question, typed, fact)
         case Kind.NOTE:
             return False
+
+
+def is_understood(question: Question, typed: str) -> bool:
+    """Whether what was typed is a date, a number or whatever else is asked for: right or not."""
+    match question.kind:
+        case Kind.DATE:
+            return bool(_named(question, typed))
+        case Kind.MOMENT:
+            return bool(dates.read(typed))
+        case Kind.NUMBER:
+            return _number(typed) is not None
+        case Kind.PHONE:
+            return _phone(typed) is not None
+        case Kind.EMAIL:
+            return _email(typed) is not None
+        case Kind.LIST:
+            return all(_named_items(question, typed, set())) or not _is_of_dates(question)
+        case Kind.TEXT | Kind.NOTE:
+            return True
 
 
 def is_readable(question: Question, fact: str) -> bool:
@@ -92,6 +113,13 @@ def _compared(question: Question, text: str) -> Compared:
     if _is_of_dates(question):
         return dates.read(text)
     return tuple(word for word in words(text) if word not in question.ignored)
+
+
+def _named(question: Question, typed: str) -> Compared:
+    """What was typed comes to. Where a day is asked for, its year need not be said."""
+    if _is_of_dates(question) and question.precision is Precision.DAY:
+        return dates.read_recent(typed)
+    return _compared(question, typed)
 
 
 def _is_true(question: Question, true: Compared) -> bool:
@@ -140,8 +168,8 @@ def _is_list(question: Question, typed: str, fact: str) -> bool:
 
     The second keeps out who names all that there may be.
     """
-    named = _items(question, typed)
     true = {each for each in _items(question, fact) if _is_true(question, each)}
+    named = _named_items(question, typed, true)
     if not true or len(named) > MOST_ITEMS:
         return False
     right = {each for each in named if any(_says(question, each, other) for other in true)}
@@ -153,6 +181,25 @@ def _is_list(question: Question, typed: str, fact: str) -> bool:
 
 def _items(question: Question, text: str) -> set[Compared]:
     return {_compared(question, each) for each in BETWEEN_ITEMS.split(text) if each.strip()}
+
+
+def _named_items(question: Question, typed: str, true: set[Compared]) -> set[Compared]:
+    listed = [each for each in BETWEEN_ITEMS.split(typed) if each.strip()]
+    return {item for each in listed for item in _parted(question, AND.split(each), true)}
+
+
+def _parted(question: Question, parts: list[str], true: set[Compared]) -> list[Compared]:
+    """Items that «и» may stand between; «Рога и копыта» stays whole if it is right so."""
+    items = []
+    while parts:
+        most = len(parts) if len(parts) <= MOST_ITEMS else 1
+        for count in range(most, 0, -1):
+            item = _named(question, " и ".join(parts[:count]))
+            if count == 1 or any(_says(question, item, each) for each in true):
+                items.append(item)
+                parts = parts[count:]
+                break
+    return items
 
 
 # The others

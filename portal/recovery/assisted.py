@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import bindparam, update
 
 from portal import account, agents, clock, config, diagnostics, networks, organisation, outbox
-from portal.account import STAFF, Account, session
+from portal.account import Account, session
 from portal.account.session import Seen
 from portal.database import db
 from portal.diagnostics import Diagnostics
@@ -24,6 +24,7 @@ from portal.recovery.course import (
     is_specialist_for,
     known,
     move,
+    needs_two,
     note,
 )
 from portal.recovery.facts import facts_of
@@ -240,15 +241,15 @@ def decide(case: Case, specialist: Account, answers: dict[str, str], address: ob
     if not service or not judge(service, answers, facts_of(case.owner, case.service)):
         end_refused(case, specialist.id, Reason.ANSWERS, address)
         return Verdict.NOT_ENOUGH
-    now, is_staff = clock.now(), case.owner.role in STAFF
-    settings = config.settings
-    hours = settings.recovery_staff_hours if is_staff else settings.recovery_hours
+    now, settings = clock.now(), config.settings
+    is_slow = needs_two(case.owner)
+    hours = settings.recovery_staff_hours if is_slow else settings.recovery_hours
     wait_until = now + timedelta(hours=hours)
     waiting = move(
         case, State.WAITING, specialist.id, address, decided_at=now, wait_until=wait_until
     )
-    _tell_of_wait(waiting, needs_approval=is_staff)
-    if not is_staff:
+    _tell_of_wait(waiting, needs_approval=is_slow)
+    if not is_slow:
         give_code(waiting)
     return Verdict.ENOUGH
 
@@ -280,6 +281,7 @@ def _tell_of_wait(case: Case, *, needs_approval: bool) -> None:
         about=case.id,
         number=case.number,
         until=case.wait_until.isoformat(),
+        code_until=case.expires_at.isoformat(),
         needs_approval=needs_approval,
         token=cancel_link(case),
     )

@@ -18,7 +18,7 @@ from portal.database import db
 from portal.language import mark as _
 from portal.recovery.tables import cases
 
-OPEN_LASTS = timedelta(hours=24)  # until the answers are judged
+OPEN_LASTS = timedelta(hours=72)  # until the answers are judged: over a weekend (docs/decisions.md)
 GRANT_LASTS = timedelta(hours=24)  # product.md, «Numbers»: 24 hours to use the grant
 LAST_NUMBER = 10**12  # no case ever has it
 
@@ -79,6 +79,8 @@ class Reason(StrEnum):
     WITHDRAWN = "withdrawn"
     LINK = "link"
     SIGN_IN = "sign_in"
+    CHANGED = "changed"
+    WRONG_FACTORS = "wrong_factors"
     EXPIRED = "expired"
 
 
@@ -87,9 +89,11 @@ REASONS = {
     Reason.TRIES: _("Одноразовый код пять раз ввели неверно."),
     Reason.STRANGER: _("Похоже, что обращается не владелец учётной записи."),
     Reason.COMPUTER: _("Компьютер не подходит: незнакомый адрес или не тот браузер."),
-    Reason.WITHDRAWN: _("Владелец попросил прекратить: восстанавливать больше не нужно."),
-    Reason.LINK: _("Отменено по ссылке из письма владельцу."),
+    Reason.WITHDRAWN: _("Владелец попросил остановить: восстанавливать больше не нужно."),
+    Reason.LINK: _("Остановлено по ссылке из письма владельцу."),
     Reason.SIGN_IN: _("Владелец вошёл со своим устройством или резервным кодом."),
+    Reason.CHANGED: _("Email или роль учётной записи изменили."),
+    Reason.WRONG_FACTORS: _("Много раз подряд ввели неверный второй фактор."),
     Reason.EXPIRED: _("Срок истёк."),
 }
 CHOSEN_REASONS = (Reason.STRANGER, Reason.COMPUTER, Reason.WITHDRAWN)  # by who refuses
@@ -164,10 +168,11 @@ class Case:
 
     @property
     def is_administrators(self) -> bool:
-        """Whether the organisation's administrators look after it, and specialists have no say."""
-        return self.state is State.ROUTED or (
-            self.wait_until is not None and self.specialist_id is None
-        )
+        """Whether the organisation's administrators look after it, and specialists have no say.
+
+        Then nobody asks questions, so it is about no service.
+        """
+        return not self.service
 
     @property
     def turn(self) -> Turn:
@@ -207,13 +212,13 @@ _BY_ID = _SEEN.where(cases.c.id == bindparam("of"))
 _NEWEST_OF = (
     _SEEN.where(cases.c.account_id == bindparam("of")).order_by(cases.c.number.desc()).limit(1)
 )
-# The same as `standing`, for all rows at once; both spans that a case may last are one day.
+# The same as `standing`, for all rows at once.
 _IS_open = and_(
     cases.c.ended_at.is_(None),
     or_(
-        and_(cases.c.wait_until.is_(None), cases.c.opened_at > bindparam("since")),
-        cases.c.wait_until > bindparam("since"),
-        cases.c.approved_at > bindparam("since"),
+        and_(cases.c.wait_until.is_(None), cases.c.opened_at > bindparam("opened_since")),
+        cases.c.wait_until > bindparam("granted_since"),
+        cases.c.approved_at > bindparam("granted_since"),
     ),
 )
 _place = either((_IS_open, cases.c.number), else_=LAST_NUMBER - cases.c.number)
@@ -247,9 +252,14 @@ def open_case_of(owner: Account) -> Case | None:
 
 def list_cases(which: Which = Which.ALL, after: int = 0, most: int = 20) -> Listed:
     """Cases, open ones first, the oldest first; then the others, the newest first."""
-    assert OPEN_LASTS == GRANT_LASTS, "the statement has one bound for both"
-    since = clock.now() - OPEN_LASTS
-    rows = db.all(_LIST[which], after=after, most=most + 1, since=since)
+    now = clock.now()
+    rows = db.all(
+        _LIST[which],
+        after=after,
+        most=most + 1,
+        opened_since=now - OPEN_LASTS,
+        granted_since=now - GRANT_LASTS,
+    )
     found = [_read(row) for row in rows[:most]]
     return Listed(found, rows[most - 1].place if len(rows) > most else None)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import bindparam, update
 
 from portal import account, clock, journal, outbox, proofs
-from portal.account import Account, Role, session
+from portal.account import STAFF, Account, Role, session
 from portal.database import db
 from portal.recovery.case import Case, NotOpenError, Reason, State, find, open_case_of
 from portal.recovery.tables import cases
@@ -35,7 +35,11 @@ _MOVE = {
         cases.c.state == bindparam("seen"),
         cases.c.ended_at.is_(None),
     )
-    .values(state=to, **{name: bindparam(f"new_{name}") for name in names})
+    .values(
+        state=to,
+        **{name: bindparam(f"new_{name}") for name in names},
+        **({"answers": None} if to in ENDS else {}),  # they have served, right or wrong
+    )
     for to, names in _WRITES.items()
 }
 
@@ -96,6 +100,21 @@ def cancel_by_sign_in(owner: Account, address: object) -> Case | None:
     return found and _cancel(found, Reason.SIGN_IN, owner.id, address)
 
 
+def cancel_by_change(owner: Account, actor: str) -> Case | None:
+    """Stop the case of an account whose email or role was changed: it was opened for another."""
+    found = open_case_of(owner)
+    return found and _cancel(found, Reason.CHANGED, actor, "")
+
+
+def cancel_by_wrong_factors(owner: Account, address: object) -> Case | None:
+    """Stop the case of who is paused for wrong second factors.
+
+    Else whoever knows the password could keep the owner from stopping it by signing in.
+    """
+    found = open_case_of(owner)
+    return found and _cancel(found, Reason.WRONG_FACTORS, "unknown", address)
+
+
 def _cancel(case: Case, reason: Reason, actor: str, address: object) -> Case:
     ended = move(case, State.CANCELLED, actor, address, reason=reason)
     account.write(
@@ -146,12 +165,22 @@ def end_refused(case: Case, actor: str, reason: Reason, address: object) -> None
         number=case.number,
         at=clock.now().isoformat(),
         reason=reason,
+        by_administrator=case.is_administrators,
     )
 
 
 def is_specialist_for(specialist: Account, case: Case) -> bool:
     """Whether somebody is a specialist, and not the one who lost the device."""
     return specialist.role is Role.SPECIALIST and specialist.id != case.owner.id
+
+
+def needs_two(owner: Account) -> bool:
+    """Whether two specialists have to agree, after a longer wait.
+
+    For administrators and specialists (product.md, «Numbers»); and where the password came by
+    letter a short while ago: it proves the mailbox alone, to which the code goes, too.
+    """
+    return owner.role in STAFF or account.has_new_password(owner)
 
 
 def administers(administrator: Account, owner: Account) -> bool:

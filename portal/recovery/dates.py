@@ -8,10 +8,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import IntEnum
 from typing import NamedTuple
 
+from portal import clock
 from portal.clock import MOSCOW
 from portal.recovery.spelling import folded
 
 LONGEST = 60  # no date is longer; what is, is not looked at
+LEAP_YEARS_APART = 8  # at most: so far back a 29 February is found
 
 
 class Precision(IntEnum):
@@ -109,6 +111,19 @@ def read(text: str) -> tuple[Span, ...]:
         if moment:
             return (moment,)
     return _days(text)
+
+
+def read_recent(text: str) -> tuple[Span, ...]:
+    """The same; a day without a year, such as «12 ноября», is the last one that has come."""
+    spans = read(text)
+    if spans:
+        return spans
+    today = clock.now().astimezone(MOSCOW).date()
+    for year in range(today.year, today.year - LEAP_YEARS_APART - 1, -1):
+        spans = read(f"{text.strip(' .,')} {year}")
+        if spans and spans[0].precision is Precision.DAY and spans[0].first <= today:
+            return spans
+    return ()
 
 
 def written(at: datetime, precision: Precision) -> str:

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, update
 
-from portal import account, clock, device, diagnostics, keys, outbox, proofs
+from portal import account, clock, device, diagnostics, keys, limits, outbox, proofs
 from portal.account import Account, session
 from portal.account.session import SHORT, Session, Stage
 from portal.database import db
 from portal.device.backup_codes import ALPHABET, LOOK_ALIKES
 from portal.recovery.case import Case, NotOpenError, Reason, Standing, State, find
 from portal.recovery.course import administers, cancel_link, end_refused, known, move, note
-from portal.recovery.opening import Refusal, add, end_expired, why_no_code
+from portal.recovery.opening import PER_ACCOUNT, Refusal, add, end_expired, why_no_code
 from portal.recovery.tables import cases
 
 SIGNS, GROUP = 8, 4  # 40 bits, of which anybody has TRIES guesses
@@ -107,12 +107,23 @@ def grant_by_administrator(
     case = end_expired(owner)
     if case and case.state is not State.ROUTED:
         return Refusal.OPEN_CASE
+    name = f"grants to {owner.id}"
+    if limits.free_at(name, PER_ACCOUNT):
+        return Refusal.TOO_MANY
+    limits.use(name)
     case = case or add(owner, State.ROUTED, "", administrator.id, address)
     now = clock.now()
     waiting = move(case, State.WAITING, administrator.id, address, decided_at=now, wait_until=now)
     give_code(waiting)
     if owner.phone:
-        outbox.post("sms", "case_granted", owner.phone, account_id=owner.id, about=case.id)
+        outbox.post(
+            "sms",
+            "case_granted",
+            owner.phone,
+            account_id=owner.id,
+            about=case.id,
+            until=waiting.expires_at.isoformat(),
+        )
     return known(case.id)
 
 
@@ -125,6 +136,8 @@ def enter_code(
     of an administrator has none, and any browser will do.
     """
     if owner.id != case.owner.id or case.standing is not Standing.GRANTED:
+        return Answer(Judgement.NOT_GRANTED)
+    if account.has_new_email(case.owner):
         return Answer(Judgement.NOT_GRANTED)
     if case.diagnostics_id and not diagnostics.is_browser_of(browser_cookie, case.diagnostics_id):
         return Answer(Judgement.OTHER_BROWSER)
@@ -153,7 +166,7 @@ def complete(enrolment: Session, device_id: str, address: object) -> Case:
     is_its = found and enrolment.stage is Stage.ENROLMENT
     if not found or not is_its or found.owner.id != enrolment.account.id:
         raise NotOpenError
-    if not found.has_waited or found.needs_approval:
+    if not found.has_waited or found.needs_approval or account.has_new_email(found.owner):
         raise NotOpenError(found.standing)
     completed = move(found, State.COMPLETED, found.owner.id, address, grace=SHORT)
     device.drop_all(found.owner, address, but=device_id)

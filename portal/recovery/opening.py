@@ -43,7 +43,11 @@ class Sentences(NamedTuple):
 NEUTRAL = _("Сейчас восстановить доступ нельзя. Позвоните в поддержку: специалист подскажет.")
 SENTENCES = {
     Refusal.UNKNOWN: Sentences(
-        _("Учётной записи с таким email и таким телефоном нет."),
+        _(
+            "Учётной записи с таким email и таким телефоном нет. Возможно, телефона в ней просто "
+            "не записали: тогда попросите звонящего самого ввести на портале email и пароль "
+            "и начать восстановление."
+        ),
         _("По этим данным начать восстановление нельзя. Проверьте email и телефон."),
     ),
     Refusal.OWN: Sentences(
@@ -78,7 +82,10 @@ _ADD = insert(cases)
 
 
 def open_by_owner(owner: Account, service: str, address: object) -> Case | Refusal:
-    """Open a case for who typed the password and has no second factor."""
+    """Open a case for who typed the password and has no second factor.
+
+    The service says what a specialist asks: a case for administrators has none.
+    """
     return _open_and_tell(owner, service, owner, address)
 
 
@@ -153,7 +160,9 @@ def _open_and_tell(
     owner: Account, service: str, opener: Account, address: object
 ) -> Case | Refusal:
     name = f"cases of {owner.id}"
-    refusal = None if service in catalogue() else Refusal.NO_SERVICE
+    administrators = administrators_of(owner)
+    service = "" if administrators else service
+    refusal = None if administrators or service in catalogue() else Refusal.NO_SERVICE
     refusal = refusal or why_no_code(owner)
     if refusal is None and end_expired(owner):
         refusal = Refusal.OPEN_CASE
@@ -162,7 +171,6 @@ def _open_and_tell(
     if refusal:
         return _denied(owner, refusal, opener, address)
     limits.use(name)
-    administrators = administrators_of(owner)
     state = State.ROUTED if administrators else State.OPENED
     case = add(owner, state, service, opener.id, address)
     _tell_owner(case)

@@ -21,6 +21,7 @@ from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
 from portal.pages import json_page, respond, retry_after, sorry
+from portal.recovery import Standing
 
 bp = Blueprint("account", __name__)
 
@@ -57,6 +58,9 @@ def enter_password() -> ResponseReturnValue:
     if entry.token is None:
         return _sign_in_page(typed, _("Не удалось войти. Проверьте email и пароль."), 422)
     access.let_in(entry.token)
+    case = recovery.open_case_of(access.me())
+    if case and case.standing is Standing.GRANTED:
+        return redirect(url_for("recovery.page"), 303)  # who waited for the code has it now
     return redirect(url_for(".second_factor"), 303)
 
 
@@ -90,6 +94,8 @@ def enter_code() -> ResponseReturnValue:
     """The code of an authenticator app."""
     found = _half_signed_in(_factor_page)
     typed = request.form.get("code", "")
+    if not typed.strip():
+        return _factor_page(found, no_code(), 422)
     if device.take_totp(found.account.id, typed):
         return _finish(found, "totp")
     return _wrong(found, _factor_page, _("Неверный код."))
@@ -122,7 +128,10 @@ def backup_code() -> ResponseReturnValue:
 @bp.post("/signin/code")
 def enter_backup_code() -> ResponseReturnValue:
     found = _half_signed_in(_code_page)
-    replacement = device.take_code(found.account, request.form.get("code", ""), g.address)
+    typed = request.form.get("code", "")
+    if not typed.strip():
+        return _code_page(found, no_code(), 422)
+    replacement = device.take_code(found.account, typed, g.address)
     if replacement is None:
         return _wrong(found, _code_page, _("Неверный код."))
     return _finish(found, "code", replacement)
@@ -163,8 +172,7 @@ def _finish(found: Session, factor: str, replacement: str = "") -> ResponseRetur
 
 
 def _wrong(found: Session, page: Page, sentence: str) -> Response:
-    wrong = session.count_wrong(found, g.address)
-    db.commit()
+    wrong = count_wrong(found)
     if wrong.paused_until:
         return retry_after(page(found, pause(wrong.paused_until), 429), wrong.paused_until)
     if not wrong.tries_left:
@@ -173,6 +181,19 @@ def _wrong(found: Session, page: Page, sentence: str) -> Response:
             found.account.email, _("Попытки закончились. Введите пароль ещё раз."), 422
         )
     return page(found, f"{sentence} {tries(wrong)}", 422)
+
+
+def count_wrong(found: Session) -> Wrong:
+    """Count a wrong second factor; who is paused for it has no recovery under way."""
+    wrong = session.count_wrong(found, g.address)
+    if wrong.paused_until:
+        recovery.cancel_by_wrong_factors(found.account, g.address)
+    db.commit()
+    return wrong
+
+
+def no_code() -> str:
+    return _("Введите код.")
 
 
 def tries(wrong: Wrong) -> str:

@@ -11,7 +11,7 @@ from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
 from portal.pages import json_page, respond, retry_after
-from portal.routes.account import pause, stale, take_passkey, tries
+from portal.routes.account import count_wrong, no_code, pause, stale, take_passkey, tries
 
 bp = Blueprint("check", __name__, url_prefix="/check")
 bp.before_request(access.only())
@@ -28,6 +28,8 @@ def enter() -> ResponseReturnValue:
     _must_be_judged()
     found, owner = access.mine(), access.me()
     typed, answer = request.form.get("code", ""), request.form.get("answer", "")
+    if not typed.strip() and not answer:
+        return _page(no_code(), 422)
     if answer:
         factor = "passkey" if take_passkey(found, answer) else ""
     else:
@@ -37,8 +39,7 @@ def enter() -> ResponseReturnValue:
         replacement = device.take_code(owner, typed, g.address)
         factor = "code" if replacement else ""
     if not factor:
-        wrong = session.count_wrong(found, g.address)
-        db.commit()
+        wrong = count_wrong(found)
         if wrong.paused_until:
             return retry_after(_page(pause(wrong.paused_until), 429), wrong.paused_until)
         sentence = _("Ключ доступа не подошёл.") if answer else _("Неверный код.")

@@ -17,8 +17,8 @@ from portal.checks import BadValueError, text
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
-from portal.pages import json_page, respond, retry_after
-from portal.routes.account import dead_link, pause, stale
+from portal.pages import json_page, respond, retry_after, sorry
+from portal.routes.account import count_wrong, dead_link, pause, stale
 
 bp = Blueprint("devices", __name__, url_prefix="/devices")
 
@@ -30,7 +30,7 @@ ENROLS = {
 STEPS = dict.fromkeys(ENROLS, ".new") | dict.fromkeys(
     (f"{bp.name}.codes", f"{bp.name}.type_back"), ".codes"
 )
-LOOKS = {f"{bp.name}.{name}" for name in ("page", "replacement", "keep_replacement", "begin")}
+LOOKS = {f"{bp.name}.{name}" for name in ("page", "begin")}
 
 _only_signed_in = access.only()
 _only_enrolling = access.only(stages=(Stage.FULL, Stage.ENROLMENT))
@@ -40,12 +40,29 @@ _only_enrolling = access.only(stages=(Stage.FULL, Stage.ENROLMENT))
 def guard() -> ResponseReturnValue | None:
     """Signed in or enrolling; and for every change with a second factor of a moment ago."""
     refused = _only_enrolling() if request.endpoint in ENROLS else _only_signed_in()
+    if getattr(refused, "status_code", 0) == 401 and request.endpoint in ENROLS - {
+        f"{bp.name}.new"
+    }:
+        return _too_late()
     if refused is not None or request.endpoint in LOOKS:
         return refused
     if access.at_stage(Stage.ENROLMENT) or access.mine().is_fresh:
         return None
     cookie[CAME_FOR] = url_for(STEPS.get(request.endpoint or "", ".page"))
     return access.needs_second_factor()
+
+
+def _too_late() -> Response:
+    """The ten minutes for enrolling are over, or the session is."""
+    return sorry(
+        401,
+        _("Время на этот шаг вышло"),
+        _(
+            "Ничего не изменилось. Настраиваете вход по приглашению — откройте ссылку из письма "
+            "ещё раз. Восстанавливаете доступ — войдите и введите код из письма ещё раз."
+        ),
+        way=(url_for("account.sign_in"), _("Войти")),
+    )
 
 
 @bp.get("")
@@ -107,6 +124,7 @@ def _new_page(error: str = "", status: int = 200, where: str = "totp") -> Respon
         error=error,
         where=where,
         secret=device.grouped(secret),
+        uri=device.provisioning_uri(secret, owner.email),
         qr=device.qr_svg(device.provisioning_uri(secret, owner.email)),
         is_first=mine.stage is Stage.ENROLMENT,
         replaces=any(each.kind == "totp" for each in device.devices_of(owner.id)),
@@ -174,8 +192,7 @@ def _name() -> str:
 
 
 def _not_added(sentence: str, where: str) -> Response:
-    wrong = session.count_wrong(access.mine(), g.address)
-    db.commit()
+    wrong = count_wrong(access.mine())
     if wrong.paused_until:
         return retry_after(_new_page(pause(wrong.paused_until), 429, where), wrong.paused_until)
     return _new_page(sentence, 422, where)
@@ -184,7 +201,8 @@ def _not_added(sentence: str, where: str) -> Response:
 def _added(id: str) -> ResponseReturnValue:
     """The device is proved. Where it is the first one, or replaces a lost one, codes follow."""
     mine, owner = access.mine(), access.me()
-    account.tell(owner, "device.added", g.address)
+    if not mine.case_id:  # a recovery has a letter of its own
+        account.tell(owner, "device.added", g.address)
     if mine.stage is not Stage.ENROLMENT:
         session.keep(mine)
         db.commit()
@@ -248,6 +266,7 @@ def _codes_page(error: str = "", status: int = 200) -> ResponseReturnValue:
         "devices/codes.html",
         status=status,
         codes=mine.pending["codes"],
+        owner=mine.account,
         error=error,
         is_first=mine.stage is Stage.ENROLMENT,
     )
@@ -267,7 +286,7 @@ def keep_replacement() -> ResponseReturnValue:
     others = {name: kept for name, kept in access.mine().pending.items() if name != "replacement"}
     session.keep(access.mine(), **others)
     db.commit()
-    return redirect(access.start(), 303)
+    return redirect(url_for(".page") if "lost" in request.form else access.start(), 303)
 
 
 def _replacement_page(error: str = "", status: int = 200) -> ResponseReturnValue:

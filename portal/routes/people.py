@@ -90,6 +90,8 @@ def refuse(id: str) -> ResponseReturnValue:
     if case is None or not recovery.refuse(case, access.me(), reason, g.address):
         return _page(_("Отказать уже нельзя: вот как обстоит дело."), 409)
     db.commit()
+    if reason is Reason.WITHDRAWN:
+        return redirect(url_for(".page", withdrawn=id), 303)
     return redirect(url_for(".page", refused=id), 303)
 
 
@@ -126,11 +128,14 @@ def _person(found: Account) -> Person:
     return Person(found, factor, case)
 
 
+def _people(organisation_id: str) -> list[Person]:
+    """Who asks for help comes first."""
+    people = [_person(each) for each in account.people_of(organisation_id)]
+    return sorted(people, key=lambda each: each.factor is not Factor.ASKED_FOR)
+
+
 def _page(notice: str = "", status: int = 200) -> Response:
-    groups = [
-        (organisation.find(id), [_person(each) for each in account.people_of(id)])
-        for id in access.me().organisations
-    ]
+    groups = [(organisation.find(id), _people(id)) for id in access.me().organisations]
     return respond(
         "people/page.html",
         status=status,
@@ -138,6 +143,7 @@ def _page(notice: str = "", status: int = 200) -> Response:
         notice=notice,
         done=request.args.get("done", ""),
         refused=request.args.get("refused", ""),
+        withdrawn=request.args.get("withdrawn", ""),
         me=access.me(),
     )
 

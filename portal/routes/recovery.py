@@ -8,7 +8,7 @@ from flask import Blueprint, Response, g, redirect, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 
-from portal import access, account, config, device, proofs, recovery
+from portal import access, config, device, proofs, recovery
 from portal.account import session
 from portal.account.session import Session, Stage
 from portal.cookie import is_own_form
@@ -62,7 +62,7 @@ def open_case() -> ResponseReturnValue:
     if not is_own_form():
         return _page(found, stale(), 422)
     service = request.form.get("service", "")
-    if service not in catalogue():
+    if service not in catalogue() and not recovery.administrators_of(found.account):
         return _page(found, _("Выберите, куда вы входили."), 422, "service")
     opened = recovery.open_by_owner(found.account, service, g.address)
     db.commit()
@@ -115,7 +115,7 @@ def _advice(answer: recovery.Answer) -> str:
         case Judgement.OTHER_BROWSER:
             return _(
                 "Код сработает только в том браузере, в котором вы проходили диагностику. "
-                "Откройте портал в нём. Если его больше нет, отмените обращение по ссылке "
+                "Откройте портал в нём. Если его больше нет, остановите обращение по ссылке "
                 "из письма и начните заново."
             )
         case Judgement.USED_UP:
@@ -132,7 +132,7 @@ def _not_granted() -> str:
 def _page(found: Session, error: str = "", status: int = 200, where: str = "") -> Response:
     """The case, and what was wrong with the last press: `where` is the field, if there is one."""
     case = recovery.last_case_of(found.account)
-    is_staff, settings = found.account.role in account.STAFF, config.settings
+    is_slow, settings = recovery.needs_two(found.account), config.settings
     return respond(
         "recovery/page.html",
         "recovery/_case.html",
@@ -145,9 +145,19 @@ def _page(found: Session, error: str = "", status: int = 200, where: str = "") -
         services=catalogue(),
         administrators=_administrators(found),
         email=masked(found.account.email),
-        is_staff=is_staff,
-        hours=settings.recovery_staff_hours if is_staff else settings.recovery_hours,
+        is_slow=is_slow,
+        span=_span(settings.recovery_staff_hours if is_slow else settings.recovery_hours),
     )
+
+
+def _span(hours: int) -> str:
+    """Hours, as Russian counts them."""
+    last, is_teen = hours % 10, hours // 10 % 10 == 1
+    if last == 1 and not is_teen:
+        return _("%(hours)s час", hours=hours)
+    if 2 <= last <= 4 and not is_teen:
+        return _("%(hours)s часа", hours=hours)
+    return _("%(hours)s часов", hours=hours)
 
 
 def _administrators(found: Session) -> list[str]:

@@ -4,6 +4,10 @@ The specialist sees the computer and notes the answers; the portal compares, and
 they are enough. No button here shows or sets a secret.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
 from flask import Blueprint, Response, abort, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -15,7 +19,7 @@ from portal.language import gettext as _
 from portal.language import mark
 from portal.pages import respond
 from portal.recovery import Approval, Case, Claim, NotOpenError, Reason, Refusal, Verdict, Which
-from portal.recovery.questions import catalogue
+from portal.recovery.questions import Kind, Question, Service, catalogue
 from portal.routes.account import stale
 
 bp = Blueprint("support", __name__, url_prefix="/support")
@@ -28,6 +32,29 @@ NOT_NOW = mark("Сейчас восстановить доступ нельзя.
 CALLERS = {each: words.caller for each, words in recovery.SENTENCES.items()} | dict.fromkeys(
     (Refusal.NEW_EMAIL, Refusal.TOO_MANY, Refusal.NOT_YOURS), NOT_NOW
 )
+# How an answer of each kind is written, and what is said of one that cannot be read.
+HINTS = {
+    Kind.DATE: mark("например, 19.11.2026"),
+    Kind.MOMENT: mark("например, 19.11.2026 09:30"),
+    Kind.NUMBER: mark("например, 12"),
+    Kind.PHONE: mark("например, +7 921 555-01-47"),
+    Kind.EMAIL: mark("например, i.lomova@example.ru"),
+    Kind.LIST: mark("через запятую"),
+    Kind.NOTE: mark("не сверяется"),
+}
+OF_DATES = mark("через запятую, например, 12.11.2026, 17.11.2026")
+NOT_A_DATE = mark("Не понять дату. Пишите день, месяц и год: 19.11.2026. Не помнит — сотрите.")
+UNREADABLE = {
+    Kind.DATE: NOT_A_DATE,
+    Kind.LIST: NOT_A_DATE,
+    Kind.MOMENT: mark("Не понять дату и время. Пишите так: 19.11.2026 09:30. Не помнит — сотрите."),
+    Kind.NUMBER: mark("Не понять число. Пишите цифрами: 12. Не помнит — сотрите."),
+    Kind.PHONE: mark("Не понять номер. Пишите его целиком: +7 921 555-01-47. Не помнит — сотрите."),
+    Kind.EMAIL: mark(
+        "Не понять email. Пишите его целиком: i.lomova@example.ru. Не помнит — сотрите."
+    ),
+}
+ANYWAY = "anyway"  # says the button that has the answers judged although some are missing
 FROM_RECORD = {Refusal.UNKNOWN}  # what is wrong with the email and phone that were typed
 
 
@@ -48,7 +75,14 @@ def cases() -> ResponseReturnValue:
         which=which,
         after=after,
         services=catalogue(),
+        workers=_names({each.specialist_id for each in listed.cases if each.specialist_id}),
     )
+
+
+def _names(ids: set[str]) -> dict[str, str]:
+    """What specialists are called, by their ids."""
+    found = [account.find(id) for id in ids]
+    return {each.id: each.name or each.email for each in found if each}
 
 
 @bp.route("/cases/new", methods=["GET", "POST"])
@@ -133,16 +167,47 @@ def keep_answers(id: str) -> ResponseReturnValue:
     is_kept = recovery.keep_answers(found, access.me(), answers)
     verdict = Verdict.ENOUGH if is_kept else Verdict.TAKEN
     if is_kept and "decide" in request.form:
-        if not any(answers.values()):
-            return _page(
-                found, _("Запишите хотя бы один ответ: сверить можно один раз."), 422, "answers"
-            )
+        seen = recovery.evidence(found)
+        unfit = _unfit(service, answers) if seen and seen.is_fresh else None
+        if unfit:
+            db.commit()
+            return _page(_found(id), unfit.error, 422, "answers", unfit=unfit)
         verdict = recovery.decide(found, access.me(), answers, g.address)
     db.commit()
     if verdict not in {Verdict.ENOUGH, Verdict.NOT_ENOUGH}:
         say = _(NOT_NOW) if verdict is Verdict.NEW_EMAIL else ""
         return _page(_found(id), _(recovery.VERDICTS[verdict]), 409, say=say)
     return redirect(url_for(".case", id=id), 303)
+
+
+class Unfit(NamedTuple):
+    """Why answers are not judged yet; it says nothing of the facts."""
+
+    error: str
+    faults: Mapping[str, str] = MappingProxyType({})  # by the keys of questions
+    is_question: bool = False  # the same press once more has them judged
+
+
+def _unfit(service: Service, answers: dict[str, str]) -> Unfit | None:
+    """A verdict is given once, so it is not spent on a slip of the pen or of the hand."""
+    if not any(answers.values()):
+        return Unfit(_("Запишите хотя бы один ответ: сверить можно один раз."))
+    faults = {
+        each.key: _(UNREADABLE[each.kind])
+        for each in service.questions
+        if answers[each.key] and not recovery.is_understood(each, answers[each.key])
+    }
+    if faults:
+        return Unfit(_("Ответы пока не сверены: исправьте отмеченные."), faults)
+    is_whole = all(answers[each.key] for each in service.questions if each.counts)
+    if is_whole or request.form["decide"] == ANYWAY:
+        return None
+    words = _(
+        "Записано %(count)s из %(all)s. Сверить можно один раз.",
+        count=sum(map(bool, answers.values())),
+        all=len(answers),
+    )
+    return Unfit(words, is_question=True)
 
 
 @bp.post("/cases/<id>/approve")
@@ -185,6 +250,13 @@ def not_open(_error: NotOpenError) -> ResponseReturnValue:
     return _page(_found(id), _("Обращение тем временем изменилось: вот как оно выглядит."), 409)
 
 
+def _hint(question: Question) -> str:
+    """How its answer is written, where that is not plain."""
+    if question.of is Kind.DATE and question.kind is Kind.LIST:
+        return _(OF_DATES)
+    return _(HINTS[question.kind]) if question.kind in HINTS else ""
+
+
 def _found(id: str) -> Case:
     """The case; nobody works on their own. Who asks for one that is not there is noted."""
     found = recovery.find(id)
@@ -203,9 +275,17 @@ def _note(what: str, found: Case | None) -> None:
 
 
 def _page(
-    found: Case, error: str = "", status: int = 200, where: str = "", say: str = ""
+    found: Case,
+    error: str = "",
+    status: int = 200,
+    where: str = "",
+    say: str = "",
+    unfit: Unfit | None = None,
 ) -> Response:
-    """The case, and what was wrong with the last press: `where` is the field, if there is one."""
+    """The case, and what was wrong with the last press.
+
+    `where` is the field, if there is one.
+    """
     me = access.me()
     employers = [organisation.find(each) for each in found.owner.organisations]
     return respond(
@@ -219,11 +299,14 @@ def _page(
         specialist=account.find(found.specialist_id) if found.specialist_id else None,
         approver=account.find(found.approved_by) if found.approved_by else None,
         is_mine=found.specialist_id == me.id,
+        is_second=found.approved_by == me.id,
         may_refuse=found.is_open and recovery.may_refuse(found, me),
         places=recovery.PLACES,
         error=error,
         where=where,
         say=say,
+        unfit=unfit,
+        hint=_hint,
         reasons=recovery.REASONS,
         chosen_reasons=recovery.CHOSEN_REASONS,
         typed=request.form,

@@ -103,6 +103,7 @@
     button.addEventListener("click", () => window.print());
   }
   for (const link of document.querySelectorAll("[data-download]")) {
-    link.href = URL.createObjectURL(new Blob([codes()], { type: "text/plain" }));
+    const of = document.querySelector(".of").textContent;
+    link.href = URL.createObjectURL(new Blob([`${of}\r\n${codes()}`], { type: "text/plain" }));
   }
 })();

@@ -236,7 +236,9 @@ def test_the_codes_are_downloaded(codes_page: Page) -> None:
     with codes_page.expect_download() as download:
         press(codes_page, "download")
     assert download.value.suggested_filename == "izkt-codes.txt"
-    assert Path(download.value.path()).read_text().split() == shown(codes_page)
+    of, *codes = Path(download.value.path()).read_text().splitlines()
+    assert of == codes_page.locator(".of").inner_text()
+    assert codes == shown(codes_page)
 
 
 def test_a_code_that_is_not_in_the_list_is_refused_and_the_codes_stay(

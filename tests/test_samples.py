@@ -1,0 +1,46 @@
+"""What `portal run --demo` begins with: somebody of each role, and a recovery in each state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from portal import account, embedded, recovery, sample_people
+from portal.account import Role
+from portal.database import db
+from portal.recovery import Standing
+from tests.people import next_code
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from tests.browser import Browser
+
+
+@pytest.fixture
+def seeded(app: Flask) -> None:
+    with app.test_request_context():
+        assert embedded.seed()
+
+
+def test_there_is_somebody_of_each_role_and_a_recovery_in_each_state(seeded: None) -> None:
+    assert {role for _email, role, *_ in sample_people.PEOPLE} == set(Role)
+    with db.reading():
+        standings = {each.standing for each in recovery.list_cases(most=50).cases}
+        assert all(account.find_by_email(f"{state}@example.ru") for state in sample_people.LOST)
+    assert standings == set(Standing)
+
+
+def test_everybody_gets_in_with_what_is_printed(seeded: None, browser: Browser) -> None:
+    import pyotp
+
+    from portal import clock
+
+    for email, *_ in sample_people.PEOPLE:
+        next_code()
+        browser.open("/signin").press("Войти", email=email, password=sample_people.PASSWORD)
+        code = pyotp.TOTP(sample_people.SECRET).at(clock.now())
+        browser.press("Войти", code=code)
+        assert browser.has("sign-out"), email
+        browser.press("Выйти")

@@ -6,33 +6,50 @@ Flask-Login keeps the session's token in the cookie; what it opens is for its ro
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import cast
 
-from flask import Flask, Response, g, redirect, request, url_for
+from flask import Flask, Response, abort, current_app, g, redirect, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 
-from portal import account, journal, networks
-from portal.account import Account, Role, session
+from portal import account, journal, limits, networks, organisation
+from portal.account import OPERATIONAL, Account, Role, session
 from portal.account.session import Session, Stage
 from portal.database import db
 from portal.language import gettext as _
 from portal.language import mark
-from portal.pages import SAFE_METHODS, htmx, respond, sorry
+from portal.limits import Limit
+from portal.organisation import Organisation
+from portal.pages import SAFE_METHODS, client_address, htmx, respond, sorry
 
 Guard = Callable[[], ResponseReturnValue | None]
 
 CAME_FOR = "came_for"  # in the cookie: the page that somebody wanted before signing in
 PATH = re.compile("(/[A-Za-z0-9_-]{1,40}){1,5}")  # of pages that somebody may come for
+REFUSALS = (Limit(1000, timedelta(hours=24)),)  # lines of one account
 CHANGES_WITH = "csrf_token"  # Flask-WTF's, renewed with every new session
 START = "devices.page"
-STARTS = {Role.SPECIALIST: "support.cases", Role.ADMINISTRATOR: "people.page"}
+STARTS = {
+    Role.SPECIALIST: "verifications.queue",
+    Role.ADMINISTRATOR: "organisations.page",
+    **dict.fromkeys(OPERATIONAL, "operations.page"),
+}
 MENU = {
+    "organisations.page": (mark("Организации"), {Role.ADMINISTRATOR}),
+    "verifications.queue": (mark("Проверка"), {Role.SPECIALIST}),
+    "verifications.organisations": (mark("Организации"), {Role.SPECIALIST}),
+    "deliveries.page": (mark("Доставка"), {Role.SPECIALIST}),
     "support.cases": (mark("Восстановление доступа"), {Role.SPECIALIST}),
+    "campaigns.page": (mark("Запросы списком"), {Role.ADMINISTRATOR}),
     "people.page": (mark("Сотрудники"), {Role.ADMINISTRATOR}),
+    "operations.page": (mark("Операционная часть"), set(OPERATIONAL)),
     "devices.page": (mark("Мои устройства"), set(Role)),
 }
+# Forms with a file, and who may send it. All else stays within MAX_CONTENT_LENGTH.
+UPLOADS = {"campaigns.make": frozenset({Role.ADMINISTRATOR})}
+LONGEST_UPLOAD = 8 * 1024 * 1024
 
 
 class Visitor(UserMixin):  # type: ignore[misc] # Flask-Login has no types
@@ -47,6 +64,11 @@ class Visitor(UserMixin):  # type: ignore[misc] # Flask-Login has no types
     @property
     def is_authenticated(self) -> bool:
         return self.session.stage is Stage.FULL
+
+
+def token() -> str:
+    """What the cookie says to know a session by; empty if it says nothing."""
+    return str(cookie.get("_user_id", ""))
 
 
 def here() -> Session | None:
@@ -122,6 +144,8 @@ def only(*roles: Role, stages: tuple[Stage, ...] = (Stage.FULL,)) -> Guard:
         if found is None or found.stage not in stages:
             return _ask_to_sign_in()
         _note_use(found)
+        if found.stage is Stage.FULL:
+            g.role = found.account.role  # by which «Помощь» knows where to lead (routes/help.py)
         if roles and found.account.role not in roles:
             return refuse()
         return None
@@ -139,19 +163,61 @@ def refuse() -> Response:
     )
 
 
+def longest_body() -> int:
+    """How many bytes the request may have; asked before they are read.
+
+    Only who is signed in may send a file: nobody else can make the portal keep much.
+    """
+    usual = int(current_app.config["MAX_CONTENT_LENGTH"])
+    roles = UPLOADS.get(request.endpoint or "")
+    if roles is None or not networks.is_staff(client_address()):
+        return usual
+    with db.reading():
+        found = session.find(token())
+    may_send = found and found.stage is Stage.FULL and found.account.role in roles
+    return LONGEST_UPLOAD if may_send else usual
+
+
+def _allow_upload(endpoint: str | None, _values: object) -> None:
+    """Before the body is read for the first time."""
+    if endpoint in UPLOADS:
+        request.max_content_length = longest_body()
+
+
+def own_organisation(id: str) -> Organisation:
+    """One of the administrator's own organisations. Another's is not there (404), and noted."""
+    found = organisation.find(id) if account.is_of(me(), id) else None
+    if found is None:
+        note_refusal()
+        abort(404)
+    return found
+
+
 def note_refusal() -> None:
-    """Write down that somebody asked for what is not theirs; the request changes nothing else."""
+    """Write down that somebody asked for what is not theirs; the request changes nothing else.
+
+    Who asks on and on fills no journal.
+    """
+    name = f"refusals of {me().id}"
+    if limits.free_at(name, REFUSALS):
+        return
     db.begin(writes=True)
+    limits.use(name)
     journal.record(
         me().chain, "access.refused", me().id, g.address, endpoint=request.endpoint or ""
     )
     db.commit()
 
 
-def needs_second_factor() -> ResponseReturnValue | None:
-    """Ask for a second factor anew where the last one is older than 5 minutes."""
+def needs_second_factor(back: str = "") -> ResponseReturnValue | None:
+    """Ask for a second factor anew where the last one is older than 5 minutes.
+
+    Who gives it comes `back` to that page.
+    """
     if mine().is_fresh:
         return None
+    if back:
+        cookie[CAME_FOR] = back
     return redirect(url_for("check.page"), 303)
 
 
@@ -207,4 +273,5 @@ def init_app(app: Flask) -> None:
     login.session_protection = None  # a session is a row: the server ends it
     login.user_loader(_load)
     login.init_app(app)
+    app.url_value_preprocessor(_allow_upload)
     app.jinja_env.globals.update(role_names=account.ROLE_NAMES, menu=_menu)

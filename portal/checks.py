@@ -42,6 +42,8 @@ def text(longest: int, *, required: bool = True) -> Callable[[str], str]:
             raise BadValueError(
                 _("Значение не может начинаться со знака «%(sign)s».", sign=value[0])
             )
+        if "://" in value:  # it stands in letters that the portal sends
+            raise BadValueError(_("Здесь не может быть ссылки."))
         return value
 
     return check

@@ -25,7 +25,6 @@ MAPPED_BITS = 96  # how much of an IPv6 address says that an IPv4 address follow
 # settings serves every version, but nothing here acts on it yet.
 RESERVED = {
     "REDIS_URL",
-    "OPERATIONS_URL",
     "WEBHOOK_URL",
     "WEBHOOK_SECRET",
 }
@@ -173,6 +172,17 @@ def _sms_url(value: str) -> str:
     return url.geturl() if url.scheme != "inbox" else "inbox:"
 
 
+def _operations_url(value: str) -> str:
+    if not value:
+        return ""
+    url = _url(value, {"http", "https"})
+    if url.scheme == "http" and not is_loopback(url.hostname):
+        raise ValueError("must begin with https:// (plain http only on this computer itself)")
+    if url.query or "?" in value or "@" in url.netloc:
+        raise ValueError("must be an address to which /orders can be added")
+    return url.geturl().rstrip("/")
+
+
 def _regions(value: str) -> tuple[str, ...]:
     regions = _parts(value)
     for region in regions:
@@ -234,12 +244,14 @@ class Settings:
     sms_url: str = _setting(_sms_url)
     sms_sender: str = _setting(_text, "IZKT")
     phone_regions: tuple[str, ...] = _setting(_regions, "RU")
+    operations_url: str = _setting(_operations_url, "")  # none: the page says whom to ask
     support_phone: str = _setting(_text, "8-800-333-30-92")
     support_hours: str = _setting(_text, "рабочие дни, 8:00–18:00 мск")
     support_email: str = _setting(_support_email, "")
     link_days: int = _setting(_count, "7")
     code_minutes: int = _setting(_count, "10")
     email_link_hours: int = _setting(_count, "24")
+    queue_days: int = _setting(_count, "1")  # working days, before the specialists are reminded
     tries_per_code: int = _setting(_count, "5")
     wrong_codes_before_pause: int = _setting(_count, "10")
     pause_minutes: int = _setting(_count, "15")
@@ -247,6 +259,7 @@ class Settings:
     session_hours: int = _setting(_count, "12")
     recovery_hours: int = _setting(_count, "24")
     recovery_staff_hours: int = _setting(_count, "72")
+    campaign_per_minute: int = _setting(_count, "60")
     questions_file: str = _setting(_text, "")  # none: portal/recovery/questions.toml
 
     @property

@@ -7,6 +7,9 @@ Reading and writing are told apart before the first statement. Who only reads ca
 anything: SQLite refuses it (`PRAGMA query_only`). Who writes begins with the write lock
 (`BEGIN IMMEDIATE`), so what it read is still true when it writes. Writers of one process wait for
 each other on a lock of their own, which is far fairer than SQLite's busy handler.
+
+Who has to answer soon says how long to wait for others (`patience`, in seconds): after that an
+OperationalError says that the database is busy, instead of after BUSY_SECONDS.
 """
 
 import threading
@@ -35,7 +38,7 @@ from portal import config, keys
 from portal.statements import Parameters, Prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 metadata = MetaData(
     naming_convention={
@@ -85,6 +88,7 @@ class Database:
 
     def __init__(self) -> None:
         self._here = threading.local()
+        self._path = Path()
         self._engines: tuple[Engine, ...] = ()
         self._turn = threading.Lock()
         self._prepared: dict[tuple[ClauseElement, tuple[str, ...]], Prepared] = {}
@@ -92,16 +96,20 @@ class Database:
     def use(self, url: str) -> None:
         """Work on the database at `url`; nothing is opened yet."""
         self.dispose()
-        path = make_url(url).database or ""
+        self._path = Path(make_url(url).database or "")
         try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             reason = f"PORTAL_DATABASE_URL names a folder that cannot be made: {error.strerror}."
             raise config.BadSettingError(reason) from None
         with suppress(OSError):  # a file that cannot be made is said when it is opened
-            Path(path).touch(mode=0o600, exist_ok=False)  # SQLite's own would be readable by all
+            self._path.touch(mode=0o600, exist_ok=False)  # SQLite's own would be readable by all
         self.url = url
-        self._engines = _engine(url, writes=False), _engine(url, writes=True)
+        waits = self._patience
+        self._engines = (
+            _engine(url, writes=False, waits=waits),
+            _engine(url, writes=True, waits=waits),
+        )
 
     def dispose(self) -> None:
         """Close this thread's connections, and have every thread open new ones."""
@@ -114,22 +122,22 @@ class Database:
             engine.dispose()
 
     @contextmanager
-    def writing(self) -> "Iterator[None]":
+    def writing(self, *, patience: float = BUSY_SECONDS) -> "Iterator[None]":
         """What runs inside may write; what it did not commit is undone at the end."""
-        self.begin(writes=True)
+        self.begin(writes=True, patience=patience)
         try:
             yield
         finally:
             self.begin(writes=False)  # who comes next takes no lock without saying so
 
     @contextmanager
-    def reading(self) -> "Iterator[None]":
+    def reading(self, *, patience: float = BUSY_SECONDS) -> "Iterator[None]":
         """What runs inside reads, and cannot write."""
-        self.begin(writes=False)
+        self.begin(writes=False, patience=patience)
         try:
             yield
         finally:
-            self.close()
+            self.begin(writes=False)  # who comes next has its own patience
 
     @contextmanager
     def migrating(self) -> "Iterator[Connection]":
@@ -139,17 +147,40 @@ class Database:
         forbid: so references are checked once, before the commit.
         """
         self.close()
-        engine = _engine(self.url, writes=True, checks_references=False)
+        engine = _engine(self.url, writes=True, waits=self._patience, checks_references=False)
         with self._turn, engine.connect() as connection, connection.begin():
             yield connection
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
             if broken:
                 raise RuntimeError(f"a row of {broken[0]} would refer to nothing")
 
-    def begin(self, *, writes: bool) -> None:
-        """Say, before the first statement, whether this thread's next transaction writes."""
+    def begin(self, *, writes: bool, patience: float = BUSY_SECONDS) -> None:
+        """Say, before the first statement, whether this thread's next transaction writes.
+
+        It waits `patience` seconds for others, both for the lock of this process and for SQLite's.
+        """
         self.close()
-        self._here.writes = writes
+        self._here.writes, self._here.patience = writes, patience
+
+    def look_again(self) -> None:
+        """Read the file that is there now: another one, or one written by strangers, counts.
+
+        A connection would go on with the file that it opened, which may have been replaced since.
+        It is opened anew when the file was written, too: in WAL that is each checkpoint.
+        """
+        try:
+            found = self._path.stat()
+            seen = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        except OSError as error:
+            raise OperationalError("open", None, error) from error
+        if seen == getattr(self._here, "seen", None):
+            return
+        self.close()
+        reader = self._connections()[False]
+        if reader is not None:
+            self._connections()[False] = None
+            reader.close()
+        self._here.seen = seen
 
     @property
     def memo(self) -> dict[str, Any]:
@@ -167,6 +198,10 @@ class Database:
         if connection is None:
             connection = self._engines[writes].connect()
             self._connections()[writes] = connection
+            self._waits()[writes] = self._patience()
+        if self._waits()[writes] != self._patience():
+            _wait(connection.connection, self._patience())
+            self._waits()[writes] = self._patience()
         if writes and not connection.in_transaction():
             self._begin(connection)
         return connection
@@ -235,8 +270,18 @@ class Database:
             connections = here.connections = [None, None]
         return connections
 
+    def _waits(self) -> list[float]:
+        """How long each of this thread's connections waits now."""
+        waits: list[float] | None = getattr(self._here, "waits", None)
+        if waits is None:
+            waits = self._here.waits = [BUSY_SECONDS, BUSY_SECONDS]
+        return waits
+
+    def _patience(self) -> float:
+        return getattr(self._here, "patience", BUSY_SECONDS)
+
     def _begin(self, connection: Connection) -> None:
-        if not self._turn.acquire(timeout=BUSY_SECONDS):
+        if not self._turn.acquire(timeout=self._patience()):
             raise OperationalError("BEGIN", None, TimeoutError("another writer held the lock"))
         try:
             connection.begin()
@@ -263,8 +308,13 @@ class Database:
 db = Database()
 
 
-def _engine(url: str, *, writes: bool, checks_references: bool = True) -> Engine:
-    """An engine for reading, each statement on its own, or for writing, the lock taken first."""
+def _engine(
+    url: str, *, writes: bool, waits: "Callable[[], float]", checks_references: bool = True
+) -> Engine:
+    """An engine for reading, each statement on its own, or for writing, the lock taken first.
+
+    `waits` says how long the thread that opens a connection waits for others.
+    """
     level = {} if writes else {"isolation_level": "AUTOCOMMIT"}
     engine = create_engine(
         url, module=pysqlite3, hide_parameters=True, poolclass=NullPool, **level
@@ -273,7 +323,7 @@ def _engine(url: str, *, writes: bool, checks_references: bool = True) -> Engine
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        _wait(connection, waits())
         connection.execute(f"PRAGMA foreign_keys = {'ON' if checks_references else 'OFF'}")
         if writes:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -288,3 +338,8 @@ def _engine(url: str, *, writes: bool, checks_references: bool = True) -> Engine
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _wait(connection: Any, seconds: float) -> None:
+    """Have a connection of the driver wait that long for the locks of others."""
+    connection.cursor().execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")

@@ -5,6 +5,9 @@ Granian's own WSGI is not used, for two things that a stranger could do to it. I
 could say where they are. And a thread waits for each body there, so a few bodies that never end
 stop everybody. Here a name with an underscore is not heard, and a body is complete before a thread
 takes the request.
+
+`/access` is answered in time whatever happens: by a thread of its own, for the others may all wait
+for the database; and if that hangs, too, by a refusal.
 """
 
 import asyncio
@@ -14,15 +17,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, NamedTuple
 
 import structlog
 from flask import Flask
 
-from portal import pages
+from portal import access, pages
 
 BODY_SECONDS = 10  # a body that takes longer is not waited for
-MOST_HEARD = 1024 * 1024  # bytes of a body
+ACCESS = "/access"  # of which a reverse proxy waits for the answer
+ACCESS_SECONDS = 1.5  # two are promised
+UPLOAD_SECONDS = 60  # a file may take so long
+MOST_HEARD = 1024 * 1024  # bytes of a body behind its end
 JOINED_BY = {"HTTP_COOKIE": "; "}  # other headers that come several times, by a comma
 UNNAMED = {"CONTENT_TYPE", "CONTENT_LENGTH"}  # the two that WSGI writes without HTTP_
 
@@ -40,55 +47,82 @@ class Answer(NamedTuple):
     body: bytes
 
 
+Asked = tuple[Environ, asyncio.Future[Answer]]
+
+
 class Door:
     """A Flask application for granian's RSGI, with as many threads as it is given."""
 
     def __init__(self, app: Flask, threads: int) -> None:
         self._app = app
         self._longest = int(app.config["MAX_CONTENT_LENGTH"])
-        self._asked: SimpleQueue[tuple[Environ, asyncio.Future[Answer]]] = SimpleQueue()
-        for _thread in range(threads):
-            threading.Thread(target=self._work, daemon=True).start()
+        self._asked: SimpleQueue[Asked] = SimpleQueue()
+        self._asked_for_access: SimpleQueue[Asked] = SimpleQueue()
+        for asked in (*[self._asked] * threads, self._asked_for_access):
+            threading.Thread(target=self._work, args=(asked,), daemon=True).start()
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         environ = environ_of(scope)
-        body = b""
+        body: IO[bytes] = BytesIO()
         if "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "0") != "0":
+            longest, seconds = self._longest, BODY_SECONDS
+            if _length_of(environ) > longest:
+                longest = await asyncio.to_thread(self._longest_of, environ)
+            if longest > self._longest:  # a file is kept on disk, not in memory
+                body = SpooledTemporaryFile(self._longest)  # noqa: SIM115 - who answers closes it
+                seconds = UPLOAD_SECONDS
             try:
-                async with asyncio.timeout(BODY_SECONDS):
-                    body = await self._body(proto)
+                async with asyncio.timeout(seconds):
+                    environ["CONTENT_LENGTH"] = str(await self._hear(proto, body, longest))
             except TimeoutError:
+                body.close()
                 proto.response_bytes(*refusal(408))
                 return
-            environ["CONTENT_LENGTH"] = str(len(body))
-        environ["wsgi.input"] = BytesIO(body)
+        environ["wsgi.input"] = body
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._asked.put((environ, answer))
-        proto.response_bytes(*await answer)
+        if scope.path == ACCESS:
+            self._asked_for_access.put((environ, answer))
+            proto.response_bytes(*await _in_time(answer))
+        else:
+            self._asked.put((environ, answer))
+            proto.response_bytes(*await answer)
 
-    async def _body(self, proto: Any) -> bytes:
-        """The body, or of one that is too long as much as says so.
+    def _longest_of(self, environ: Environ) -> int:
+        """How many bytes of a body somebody may send."""
+        asked = environ | {"wsgi.input": BytesIO()}
+        # The database may be away: then nobody may send much.
+        with suppress(Exception), self._app.request_context(asked):
+            return access.longest_body()
+        return self._longest
+
+    async def _hear(self, proto: Any, body: IO[bytes], longest: int) -> int:
+        """Keep the body, or of one that is too long as much as says so; returns its length.
 
         Its rest is heard out: who still speaks does not hear the answer.
         """
-        body, heard = b"", 0
+        kept = heard = 0
         async for part in proto:
             heard += len(part)
-            body += part[: self._longest + 1 - len(body)]
-            if heard > MOST_HEARD:
+            kept += body.write(part[: longest + 1 - kept])
+            if heard > longest + MOST_HEARD:
                 break
-        return body
+        body.seek(0)
+        return kept
 
-    def _work(self) -> None:
+    def _work(self, asked: SimpleQueue[Asked]) -> None:
         """Answer requests, one after another; what each thread does."""
         while True:
-            environ, answer = self._asked.get()
+            environ, answer = asked.get()
+            if answer.done():  # it was refused meanwhile
+                environ["wsgi.input"].close()
+                continue
             try:
                 given = ask(self._app, environ)
             except Exception:
                 given = refusal(500)
                 with suppress(Exception):  # standard error may be closed: the thread lives on
                     log.exception("request failed")
+            environ["wsgi.input"].close()
             answer.get_loop().call_soon_threadsafe(_give, answer, given)
 
 
@@ -123,6 +157,12 @@ def environ_of(scope: Any) -> Environ:
     return environ
 
 
+def _length_of(environ: Environ) -> int:
+    """How long a body says that it is."""
+    said = environ.get("CONTENT_LENGTH", "0")
+    return int(said) if said.isascii() and said.isdigit() else 0
+
+
 def ask(app: Callable[..., Any], environ: Environ) -> Answer:
     """What a WSGI application says to a request."""
     begun: list[Any] = []
@@ -145,6 +185,15 @@ def refusal(status: int) -> Answer:
     """An answer that is no page, with the headers of every answer."""
     headers = {**pages.HEADERS, "Cache-Control": "no-store", "Connection": "close"}
     return Answer(status, list(headers.items()), b"")
+
+
+async def _in_time(answer: asyncio.Future[Answer]) -> Answer:
+    """The answer of `/access`; a refusal if it takes too long."""
+    try:
+        async with asyncio.timeout(ACCESS_SECONDS):
+            return await answer
+    except TimeoutError:
+        return refusal(403)
 
 
 def _give(answer: asyncio.Future[Answer], given: Answer) -> None:

@@ -7,33 +7,25 @@ import subprocess
 import sys
 import time
 from base64 import urlsafe_b64encode
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import click
 
 from portal import (
     account,
-    clock,
     config,
     confirmation,
-    importing,
     organisation,
     proofs,
+    sample_organisations,
     sample_people,
 )
-from portal.confirmation import Confirmation
-from portal.confirmation.course import LINK, prove
+from portal.confirmation.course import LINK
 from portal.database import db
-from portal.organisation import Organisation
 from portal.pages import absolute_url
+from portal.sample_organisations import ACTOR, FIRST
 
-SAMPLES = Path(__file__).parent / "samples.csv"
 ENVIRONMENT = Path("instance/run.env")
-ACTOR = "samples"
-ADDRESS = "10.20.4.17"
-FIRST = "ORG-004217"  # the organisation whose journey is ready to be clicked through
 
 
 def prepare(host: str, port: int) -> None:
@@ -52,6 +44,7 @@ def prepare(host: str, port: int) -> None:
         "PORTAL_SECURE_NETWORKS": "127.0.0.0/8,::1/128",
         "PORTAL_MAIL_URL": "inbox:",
         "PORTAL_SMS_URL": "inbox:",
+        "PORTAL_OPERATIONS_URL": "https://izkt.example",  # none is there; the page shows its links
     }
     ENVIRONMENT.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
@@ -74,71 +67,15 @@ def _new_key() -> str:
 
 
 def seed() -> str:
-    """Sample organisations in different states, once; returns a link to begin with."""
-    with db.reading():
-        fresh = organisation.find(FIRST) is None
-    if fresh:
-        for _tally in importing.import_file(SAMPLES, ACTOR):
-            pass
-        _bring_into_states()
-        sample_people.seed()
+    """Sample organisations and people, once; returns a link to begin with."""
+    if not sample_organisations.is_there():
+        sample_organisations.seed()
     with db.writing():
-        id = confirmation.open_request(FIRST) or confirmation.request(_sample(FIRST), ACTOR)
+        found = organisation.find(FIRST)
+        assert found, "the samples are there"
+        id = confirmation.open_request(FIRST) or confirmation.request(found, ACTOR)
         db.commit()
     return absolute_url("confirm.open_link", token=proofs.sign(LINK, id)) if id else ""
-
-
-def _bring_into_states() -> None:
-    """One organisation for each thing that can be seen; the rest were never asked."""
-    _request("ORG-004218", "phone")
-    _request("ORG-004219", "email")
-    _request("ORG-004220", "phone", "email")
-    _report("ORG-004221")
-    _request("ORG-004222")
-    _request("ORG-004222")  # the first letter's link is retired
-    _request("ORG-004223")
-    _change_address("ORG-004223")
-    clock.shift(timedelta(days=-8))
-    _request("ORG-004224")  # expired since yesterday
-    clock.reset()
-    _request("ORG-004225")  # has networks of its own: its link is outside on this machine
-
-
-def _request(id: str, *confirmed: str) -> None:
-    with db.writing():
-        asked = confirmation.request(_sample(id), ACTOR)
-        for kind in confirmed:
-            prove(_asked(asked), kind, ADDRESS)
-        db.commit()
-
-
-def _report(id: str) -> None:
-    with db.writing():
-        asked = confirmation.request(_sample(id), ACTOR)
-        proposed = {"position": "Начальник автоколонны", "phone": "+79215550199"}
-        confirmation.report(_asked(asked), proposed, "Номер сменился в октябре.", ADDRESS)
-        db.commit()
-
-
-def _change_address(id: str) -> None:
-    with db.writing():
-        found = _sample(id)
-        details = replace(found.details, postal_address="390000, г. Рязань, а/я 14")
-        organisation.save(id, details, found.administrator_email, "", ACTOR)
-        confirmation.end_outdated(_sample(id), ACTOR)
-        db.commit()
-
-
-def _sample(id: str) -> Organisation:
-    found = organisation.find(id)
-    assert found, "samples.csv has it"
-    return found
-
-
-def _asked(id: str | None) -> Confirmation:
-    found = confirmation.find(id or "")
-    assert found, "it was requested a moment ago"
-    return found
 
 
 def announce(link: str | None) -> None:

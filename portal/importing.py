@@ -14,14 +14,16 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO, TypeVar
 
-from portal import checks, confirmation, networks, organisation
+from portal import checks, confirmation, organisation, verification
 from portal.checks import BadValueError
 from portal.database import db
+from portal.exporting import unguarded
 from portal.language import gettext as _
-from portal.organisation import FIELD_CHECKS, Details, Outcome
+from portal.organisation import FIELD_CHECKS, Details, Outcome, check_networks, misfits
 
 BATCH = 200
 LONGEST_FIELD = 10_000  # an unclosed quote is looked for no further than this
+MOST_LINES_OF_A_ROW = 50  # nor further than this: every line of a file may open one
 COLUMN_OF = {
     name: f"responsible_{name}"
     if name in {"last_name", "first_name", "patronymic", "position", "phone", "email"}
@@ -87,8 +89,10 @@ Good = TypeVar("Good")
 
 
 def count_lines(path: Path) -> int:
-    """How many lines a file has, for a progress bar."""
-    return sum(block.count(b"\n") for block in _blocks(path))
+    """How many lines a file has, however they end: an export of an old Mac knows no line feed."""
+    return sum(
+        block.count(b"\n") + block.count(b"\r") - block.count(b"\r\n") for block in _blocks(path)
+    )
 
 
 def import_file(path: Path, actor: str, *, dry_run: bool = False) -> Iterator[Tally]:
@@ -129,6 +133,7 @@ def _keep(batch: list[Entry], tally: Tally, actor: str, *, dry_run: bool) -> Non
             found = organisation.find(entry.id) if outcome is Outcome.CHANGED else None
             if found:
                 confirmation.end_outdated(found, actor)
+                verification.end_outdated(found)
         if not dry_run:
             db.commit()
 
@@ -150,12 +155,51 @@ def read_rows(
     path: Path, columns: Set[str], may_be_missing: Set[str] = frozenset()
 ) -> Iterator[Row | Refusal]:
     """Each line of a file with these columns that is one; raises UnreadableFileError."""
-    csv.field_size_limit(LONGEST_FIELD)
-    encoding = _encoding(path)
-    # A byte that is no text becomes U+FFFD, which no check lets pass: so its line is refused.
-    with path.open(encoding=encoding, errors="replace", newline="") as file:
-        for row in _rows(file, columns, may_be_missing):
+    with _opened(path) as file:
+        lines, reader = _reading(file)
+        header = _header(reader)
+        _check_header(header, columns, may_be_missing)
+        for row in _rows(lines, reader, header):
             yield row if isinstance(row, Refusal) else _lines_apart(row)
+
+
+def read_column(path: Path, name: str) -> Iterator[Row | Refusal]:
+    """One column of a file, whatever others it has; a file without a header has no other.
+
+    Raises UnreadableFileError.
+    """
+    with _opened(path) as file:
+        lines, reader = _reading(file)
+        header = _header(reader)
+        if name not in header and len(header) > 1:
+            raise UnreadableFileError(_("Нет столбцов: %(names)s.", names=name))
+        if header.count(name) > 1:
+            raise UnreadableFileError(_("Столбец назван дважды."))
+        if name not in header:
+            lines, reader = _reading(file)
+            header = [name]
+        yield from _rows(lines, reader, header)
+
+
+def _opened(path: Path) -> TextIO:
+    # A byte that is no text becomes U+FFFD, which no check lets pass: so its line is refused.
+    return path.open(encoding=_encoding(path), errors="replace", newline="")
+
+
+def _reading(file: TextIO) -> "tuple[_Lines, Iterator[list[str]]]":
+    """A reader of a file's lines, from the first one on."""
+    csv.field_size_limit(LONGEST_FIELD)
+    file.seek(0)
+    delimiter = _delimiter(file)
+    lines = _Lines(file)
+    return lines, csv.reader(lines, delimiter=delimiter, strict=True)
+
+
+def _header(reader: Iterator[list[str]]) -> list[str]:
+    try:
+        return [name.strip().lower() for name in next(reader, [])]
+    except csv.Error:
+        raise UnreadableFileError(_("В строке заголовка не закрыты кавычки.")) from None
 
 
 def _lines_apart(row: Row) -> Row | Refusal:
@@ -166,14 +210,9 @@ def _lines_apart(row: Row) -> Row | Refusal:
     return row
 
 
-def _rows(file: TextIO, columns: Set[str], may_be_missing: Set[str]) -> Iterator[Row | Refusal]:
-    lines = _Lines(file)
-    reader = csv.reader(lines, delimiter=_delimiter(file), strict=True)
-    try:
-        header = [name.strip().lower() for name in next(reader, [])]
-    except csv.Error:
-        raise UnreadableFileError(_("В строке заголовка не закрыты кавычки.")) from None
-    _check_header(header, columns, may_be_missing)
+def _rows(
+    lines: "_Lines", reader: Iterator[list[str]], header: list[str]
+) -> Iterator[Row | Refusal]:
     while True:
         lines.begin()
         number = lines.number
@@ -191,7 +230,7 @@ def _rows(file: TextIO, columns: Set[str], may_be_missing: Set[str]) -> Iterator
             reason = _("полей %(found)s вместо %(wanted)s", found=len(values), wanted=len(header))
             yield Refusal(number, "", reason)
             continue
-        yield Row(number, dict(zip(header, values, strict=True)))
+        yield Row(number, dict(zip(header, map(unguarded, values), strict=True)))
 
 
 class _Lines:
@@ -210,6 +249,8 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
+        if len(self._taken) >= MOST_LINES_OF_A_ROW:
+            raise csv.Error
         line = self._waiting.popleft() if self._waiting else next(self._file)
         self._taken.append(line)
         return line
@@ -250,42 +291,15 @@ def _entry(number: int, row: dict[str, str]) -> Entry | Refusal:
         for name, check in FIELD_CHECKS.items():
             column = COLUMN_OF[name]
             values[name] = check(row.get(column, ""))
-        column = "kpp"
-        _check_kpp(values)
-        column = "ogrn"
-        _check_ogrn(values)
+        for column, reason in misfits(values).items():
+            return Refusal(number, column, reason)
         column = "administrator_email"
         administrator_email = checks.email(row[column])
         column = "secure_networks"
-        own_networks = _networks(row.get(column, ""))
+        own_networks = check_networks(row.get(column, ""))
     except BadValueError as error:
         return Refusal(number, column, str(error))
     return Entry(id, Details(**values), administrator_email, own_networks)
-
-
-def _check_kpp(values: dict[str, str]) -> None:
-    """A sole proprietor, whose ИНН has 12 digits, has no КПП."""
-    if len(values["inn"]) == 10 and not values["kpp"]:
-        raise BadValueError(_("КПП пуст только у предпринимателей, их ИНН — из 12 цифр."))
-    if len(values["inn"]) == 12 and values["kpp"]:
-        raise BadValueError(_("У предпринимателя КПП нет."))
-
-
-def _check_ogrn(values: dict[str, str]) -> None:
-    """A sole proprietor has an ОГРНИП of 15 digits."""
-    if (len(values["inn"]) == 12) != (len(values["ogrn"]) == 15):
-        raise BadValueError(
-            _("ИНН и ОГРН не одного лица: один от организации, другой от предпринимателя.")
-        )
-
-
-def _networks(text: str) -> str:
-    try:
-        return " ".join(str(network) for network in networks.parse_networks(" ".join(text.split())))
-    except ValueError:
-        raise BadValueError(
-            _("Сети пишутся через пробел, например 10.20.4.0/24 10.20.8.0/24.")
-        ) from None
 
 
 def _delimiter(file: TextIO) -> str:

@@ -8,23 +8,30 @@ can be deleted without breaking a chain.
 
 import hmac
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Column,
     Integer,
     LargeBinary,
+    Select,
     String,
     Table,
     Text,
     UniqueConstraint,
     bindparam,
+    case,
+    cast,
+    func,
     insert,
     select,
+    type_coerce,
 )
+from sqlalchemy.types import NullType
 
 from portal import clock, config, keys
 from portal.database import Moment, db, metadata
@@ -44,6 +51,9 @@ events = Table(
     UniqueConstraint("chain", "number"),
 )
 
+SEALED = tuple(each.name for each in events.c if each.name != "id")  # and the seal itself
+TEXTS = tuple(name for name in SEALED if name not in {"number", "seal"})
+
 _LAST = (
     select(events.c.number, events.c.seal)
     .where(events.c.chain == bindparam("chain"))
@@ -51,12 +61,39 @@ _LAST = (
     .limit(1)
 )
 _ADD = insert(events)
-_ALL = select(events).order_by(events.c.chain, events.c.number)
+# Texts as their bytes, or as nothing if they are none, and the others as they are stored: so a
+# line that cannot be read is told of, and does not stop the check.
+_BYTES = {
+    name: case((func.typeof(events.c[name]) == "text", cast(events.c[name], LargeBinary)))
+    for name in TEXTS
+}
+_STORED = select(
+    *(type_coerce(_BYTES.get(name, events.c[name]), NullType()).label(name) for name in SEALED)
+)
+_ALL = _STORED.order_by(events.c.chain, events.c.number)
+_OF = _STORED.where(events.c.chain == bindparam("of")).order_by(events.c.number)
+_LENGTH_OF_ALL = select(func.count(events.c.id))
+_LENGTH = select(func.count()).where(events.c.chain == bindparam("of"))
+
+Stored = Iterable[dict[str, Any]]  # lines with their seals
+
+LAST = 2**63 - 1  # the greatest number that a database takes
+
+
+class Line(NamedTuple):
+    """A line of a chain, as it was written."""
+
+    number: int
+    at: datetime
+    name: str
+    actor: str
+    address: str
+    details: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenLine:
-    """The first line of a chain whose seal is not what it should be."""
+    """The first line of a chain that is not what was written there, or cannot be read."""
 
     chain: str
     number: int
@@ -86,32 +123,102 @@ def record(chain: str, name: str, actor: str, address: object = "", **details: o
     db.memo[chain] = number + 1, seal
 
 
-def first_broken_line() -> BrokenLine | None:
+def lines(
+    chain: str,
+    *,
+    most: int,
+    before: int | None = None,
+    names: Collection[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[Line]:
+    """The newest lines of a chain, the newest first; those before the number `before`.
+
+    Only those with one of the names, written at `since` or later and before `until`, where these
+    are given.
+    """
+    if names is not None and not names:
+        return []
+    values: dict[str, object] = {f"name_{place}": name for place, name in enumerate(names or ())}
+    values |= {"since": since} if since else {}
+    values |= {"until": until} if until else {}
+    statement = _newest(len(names or ()), since=since is not None, until=until is not None)
+    values |= {"of": chain, "before": LAST if before is None else before, "most": most}
+    return [_line(*row) for row in db.all(statement, **values)]
+
+
+def _line(number: int, at: datetime, name: str, actor: str, address: str, details: str) -> Line:
+    return Line(number, at, name, actor, address, json.loads(details) if details else {})
+
+
+@cache
+def _newest(names: int, *, since: bool, until: bool) -> Select[Any]:
+    """The statement for so many names and these bounds; built once."""
+    own = events.c
+    found = select(own.number, own.at, own.name, own.actor, own.address, own.details).where(
+        own.chain == bindparam("of"), own.number < bindparam("before")
+    )
+    if names:
+        found = found.where(own.name.in_([bindparam(f"name_{place}") for place in range(names)]))
+    if since:
+        found = found.where(own.at >= bindparam("since"))
+    if until:
+        found = found.where(own.at < bindparam("until"))
+    return found.order_by(own.number.desc()).limit(bindparam("most"))
+
+
+def first_broken_line(watched: Callable[[Stored], Stored] = iter) -> BrokenLine | None:
     """Check every chain; None means that each line is as it was written, and none is missing.
 
-    Lines cut off the end of a chain leave no gap and are not seen.
+    Lines cut off the end of a chain leave no gap and are not seen. All pass through `watched`,
+    which may count them.
     """
-    chain, number, before = "", 0, b""
-    for line in _lines():
-        stored = line.pop("seal")
-        assert isinstance(stored, bytes)
+    return _first_broken(watched(_lines()))
+
+
+def length() -> int:
+    """How many lines all chains have together."""
+    return int(db.scalar(_LENGTH_OF_ALL))
+
+
+def broken_line_of(chain: str) -> BrokenLine | None:
+    """Check one chain in the same way."""
+    rows = db.all(_OF, of=chain)
+    return _first_broken({name: getattr(row, name) for name in SEALED} for row in rows)
+
+
+def length_of(chain: str) -> int:
+    """How many lines a chain has."""
+    return int(db.scalar(_LENGTH, of=chain))
+
+
+def _first_broken(lines: Stored) -> BrokenLine | None:
+    chain, number, before = b"", 0, b""
+    for line in lines:
         if line["chain"] != chain:
-            chain, number, before = str(line["chain"]), 0, b""
+            chain, number, before = line["chain"] or b"", 0, b""
         number += 1
-        right = any(
-            hmac.compare_digest(_seal(key, line, before), stored)
-            for key in config.settings.data_keys
-        )
-        if line["number"] != number or not right:
-            return BrokenLine(chain, number)
-        before = stored
+        if line["number"] != number or not _is_right(line, before):
+            return BrokenLine(chain.decode(errors="replace"), number)
+        before = line["seal"]
     return None
 
 
-def _lines() -> Iterator[dict[str, object]]:
+def _is_right(line: dict[str, Any], before: bytes) -> bool:
+    """Whether a stored line is what was sealed; one that cannot be read is not."""
+    try:
+        read = {name: str(line[name], "utf-8") for name in TEXTS} | {"number": line["number"]}
+        read["at"] = datetime.fromisoformat(read["at"]).replace(tzinfo=UTC)
+        seals = [_seal(key, read, before) for key in config.settings.data_keys]
+        return any(hmac.compare_digest(seal, line["seal"]) for seal in seals)
+    except (ValueError, TypeError):
+        return False
+
+
+def _lines() -> Iterator[dict[str, Any]]:
     result = db.connection.execution_options(yield_per=1000).execute(_ALL)
     for row in result.mappings():
-        yield {name: value for name, value in row.items() if name != "id"}
+        yield {name: row[name] for name in SEALED}
 
 
 def _seal(key: bytes, line: dict[str, object], before: bytes) -> bytes:

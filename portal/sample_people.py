@@ -25,6 +25,10 @@ PASSWORD = "семь рыжих тракторов едут"  # noqa: S105 - pri
 SECRET = "NBSWY3DPO5XXE3DENBSWY3DPO5XXE3DE"  # noqa: S105
 MANAGED = "ORG-004217"  # has an administrator, who looks after its people
 UNMANAGED = "ORG-004226"  # has none: specialists do
+OPEN = "ORG-004230"  # verified: its people may work
+BLOCKED = "ORG-004231"  # being edited: they may not
+ADMINISTERED = ("ORG-004220", "ORG-004221", "ORG-004229", OPEN, BLOCKED, "ORG-004232", "ORG-004233")
+"""What the administrator of MANAGED looks after, too."""
 SPECIALIST = "orlov@izkt.example"
 SECOND = "belova@izkt.example"
 ADMINISTRATOR = "sokolova@sever-trakt.example"
@@ -36,6 +40,9 @@ PEOPLE = (
     ("gromova@sever-trakt.example", Role.SENIOR_OPERATOR, MANAGED, "Громова Ольга Сергеевна"),
     ("lisin@sever-trakt.example", Role.CONTROLLER, MANAGED, "Лисин Егор Павлович"),
     ("zueva@sever-trakt.example", Role.MANAGER, MANAGED, "Зуева Нина Олеговна"),
+    ("kruglova@vyatka-tranzit.example", Role.OPERATOR, OPEN, "Круглова Ева Денисовна"),
+    ("maslov@vyatka-tranzit.example", Role.MANAGER, OPEN, "Маслов Юрий Антонович"),
+    ("pankov@smol-per.example", Role.OPERATOR, BLOCKED, "Панков Глеб Ильич"),
 )
 LOST = {
     "opened": (Role.OPERATOR, "Чижова Вера Львовна", UNMANAGED),
@@ -63,6 +70,7 @@ def seed() -> None:
     clock.shift(timedelta(days=-10))
     for email, role, organisation_id, name in PEOPLE:
         _enrol(email, role, name, organisation_id)
+    _join()
     lost = {
         state: _enrol(f"{state}@example.ru", role, name, organisation_id, PHONES.format(number))
         for number, (state, (role, name, organisation_id)) in enumerate(LOST.items())
@@ -100,6 +108,14 @@ def _enrol(
         session.renew(enrolment, "totp", ADDRESS, AGENT)
         db.commit()
     return _known(email)
+
+
+def _join() -> None:
+    """One administrator may have several organisations."""
+    with db.writing():
+        for id in ADMINISTERED:
+            account.join(_known(ADMINISTRATOR), id, ACTOR)
+        db.commit()
 
 
 def _open(owner: Account) -> Case:

@@ -33,11 +33,12 @@ class Browser:
     def press(self, button: str, **answers: str) -> Browser:
         """Fill in the form that a button belongs to, and press it."""
         form = self.page.form_of(button)
-        unknown = answers.keys() - form.fields.keys()
+        unknown = answers.keys() - form.fields.keys() - form.ticks
         assert not unknown, f"no such field: {unknown}"
         for name, options in form.options.items():
             assert answers.get(name, "") in {"", *options}, f"no such option: {answers[name]}"
         data = form.fields | answers | self.page.says[button]
+        data = {name: value for name, value in data.items() if value or name not in form.ticks}
         if form.method == "get":
             return self._see(self.ask("get", form.action, query_string=data))
         return self._see(self.ask("post", form.action, data=data))
@@ -98,6 +99,7 @@ class Form:
         self.method = attributes.get("method") or "get"
         self.fields: dict[str, str] = {}
         self.options: dict[str, list[str]] = {}  # what a field chooses from
+        self.ticks: set[str] = set()  # boxes and choices; "" is none
 
 
 class Page(HTMLParser):
@@ -159,7 +161,13 @@ class Page(HTMLParser):
     def _keep_field(self, tag: str, attributes: dict[str, str | None], form: Form) -> None:
         name, value = attributes.get("name"), attributes.get("value") or ""
         if tag == "input" and name:
-            if attributes.get("type") != "checkbox" or "checked" in attributes:
+            is_tick = attributes.get("type") in {"checkbox", "radio"}
+            if is_tick and "disabled" in attributes:
+                return
+            if is_tick:
+                form.ticks.add(name)
+                form.options.setdefault(name, []).append(value)
+            if not is_tick or "checked" in attributes:
                 form.fields[name] = value
         elif tag == "select" and name:
             self._select = name

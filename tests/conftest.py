@@ -24,6 +24,7 @@ from portal.database import db
 from portal.gateways import Outgoing
 from portal.organisation import Details
 from tests.browser import Browser
+from tests.compiled import COMPILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,6 +88,7 @@ def app(environment: dict[str, str], tmp_path: Path, empty_database: Path) -> It
     (tmp_path / "portal.db").write_bytes(empty_database.read_bytes())
     app = create_app(config.load(environment))
     app.testing = True
+    app.jinja_env.bytecode_cache = COMPILED
     with app.app_context():
         yield app
     db.dispose()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Playwright
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+ASKED_TO_STOP = 0.02  # seconds between two looks whether it is: each test waits for one at its end
 # Chromium would else ask its maker's hosts for things, which a closed network refuses one by one.
 QUIET = (
     "--no-sandbox",
@@ -48,7 +49,7 @@ def served(app: Flask, port: int = 0, *, at: socket.socket | None = None) -> Ite
         request_handler=Silent,
         fd=at.fileno() if at else None,
     )
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(ASKED_TO_STOP,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.port}"

@@ -9,9 +9,7 @@ from datetime import timedelta
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import pyotp
-from flask import current_app
 
 from portal import clock, journal, recovery
 from portal.account import Role
@@ -265,23 +263,6 @@ class Loss:
         return self.computer.press("Добавить приложение", code=code)
 
 
-class Compiled(jinja2.BytecodeCache):
-    """Templates compiled once for all tests: each has an application of its own."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        if bucket.key in self.known:
-            bucket.bytecode_from_string(self.known[bucket.key])
-
-    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
-        self.known[bucket.key] = bucket.bytecode_to_string()
-
-
-COMPILED = Compiled()
-
-
 def lose(
     new_browser: Callable[..., Browser],
     post: Post,
@@ -291,7 +272,6 @@ def lose(
     codes: bool = False,
 ) -> Loss:
     """Somebody of that role who lost a device; the organisation has been kept already."""
-    current_app.jinja_env.bytecode_cache = COMPILED
     email = "s.sidorov@izkt.example" if role is Role.SPECIALIST else EMAIL
     owner = enrol(email, role, phone=phone, codes=codes)
     specialist = enrol("m.orlova@izkt.example", Role.SPECIALIST, name="Орлова Мария")

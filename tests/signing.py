@@ -6,10 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pyotp
+from flask import current_app
 
 from portal import clock
 from portal.account import session
-from tests.people import PASSWORD, next_code
+from tests.browser import Browser
+from tests.people import PASSWORD, cookie_of, next_code
+from tests.window import INSIDE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import Post
     from tests.people import Person
 
+OPERATIONS = re.compile("/operations$")
 LINK = re.compile(r"https?://[^/\s]+(/\S+)")
 
 
@@ -48,6 +52,19 @@ def sign_in(page: Page, person: Person) -> None:
     enter_password(page, person)
     enter_code(page, person)
     page.get_by_test_id("sign-out").wait_for()
+
+
+def to_devices(page: Page) -> None:
+    """On to «Мои устройства», from where operational users begin."""
+    page.wait_for_url(OPERATIONS)
+    page.locator('nav a[href="/devices"]').click()
+    page.wait_for_url("**/devices")
+
+
+def come_signed_in(page: Page, person: Person, site: str, address: str = INSIDE) -> None:
+    """Have signed in elsewhere, which is quicker: the page's browser gets the cookie."""
+    browser = person.sign_in(Browser(current_app.test_client(), address))
+    page.context.add_cookies([{"name": "session", "value": cookie_of(browser), "url": site}])
 
 
 def wait_to_be_asked_again() -> None:

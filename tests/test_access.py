@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyotp
 import pytest
 
-from portal import clock, config, create_app, device, diagnostics, recovery
+from portal import campaign, clock, config, create_app, device, diagnostics, recovery
 from portal.account import OPERATIONAL, Account, Role, session
 from portal.account.session import Stage
 from portal.database import db, metadata
@@ -27,6 +27,8 @@ from tests.people import (
     plant,
     secret_on,
 )
+from tests.undelivered import undelivered
+from tests.verifying import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 INSIDE, OUTSIDE, STAFF = "10.20.4.17", "203.0.113.9", "10.30.0.5"
 FORGED = "A" * 22
+WAITING_ORGANISATION = "ORG-5"  # sent for verification
 OWN_ORGANISATION, OTHER_ORGANISATION, WITHOUT_ADMINISTRATOR = "ORG-004217", "ORG-2", "ORG-3"
 
 # What a route answers to whom. `object` is whose the object in its address is; the last column is
@@ -50,6 +53,8 @@ method route                       object     administrator specialist operation
 
 GET    home.home                   -                    200        200         200  -
 GET    home.choose_language        -                    303        303         303  -
+GET    help.page                   -                    200        200         200  -
+GET    help.guide                  forged               404        404         404  -
 GET    health.live                 -                    200        200         200  -
 GET    health.ready                -                    200        200         200  -
 GET    static                      -                    200        200         200  -
@@ -101,6 +106,73 @@ GET    recovery.cancel             forged               410        410         4
 GET    recovery.cancel_page        -                    410        410         410  -
 POST   recovery.confirm_cancel     -                    410        410         410  -
 
+GET    organisations.page          -                    200        403         403  access.refused
+GET    organisations.organisation  own                  200        403         403  access.refused
+GET    organisations.organisation  foreign              404        403         403  access.refused
+GET    organisations.organisation  forged               404        403         403  access.refused
+POST   organisations.request_confirmation own           409        403         403  access.refused
+POST   organisations.request_confirmation foreign       404        403         403  access.refused
+POST   organisations.request_confirmation forged        404        403         403  access.refused
+POST   organisations.cancel        own                  409        403         403  access.refused
+POST   organisations.cancel        foreign              404        403         403  access.refused
+POST   organisations.cancel        forged               404        403         403  access.refused
+POST   organisations.submit        own                  409        403         403  access.refused
+POST   organisations.submit        foreign              404        403         403  access.refused
+POST   organisations.submit        forged               404        403         403  access.refused
+
+GET    edit.page                   own                  200        403         403  access.refused
+GET    edit.page                   foreign              404        403         403  access.refused
+GET    edit.page                   forged               404        403         403  access.refused
+POST   edit.keep                   own                  422        403         403  access.refused
+POST   edit.keep                   foreign              404        403         403  access.refused
+POST   edit.keep                   forged               404        403         403  access.refused
+GET    edit.draft                  own                  303        403         403  access.refused
+GET    edit.draft                  foreign              404        403         403  access.refused
+GET    edit.draft                  forged               404        403         403  access.refused
+POST   edit.apply                  own                  409        403         403  access.refused
+POST   edit.apply                  foreign              404        403         403  access.refused
+POST   edit.apply                  forged               404        403         403  access.refused
+POST   edit.merge                  own                  409        403         403  access.refused
+POST   edit.merge                  foreign              404        403         403  access.refused
+POST   edit.merge                  forged               404        403         403  access.refused
+POST   edit.forget                 own                  409        403         403  access.refused
+POST   edit.forget                 foreign              404        403         403  access.refused
+POST   edit.forget                 forged               404        403         403  access.refused
+GET    corrections.page            own                  200        403         403  access.refused
+GET    corrections.page            foreign              404        403         403  access.refused
+GET    corrections.page            forged               404        403         403  access.refused
+POST   corrections.take            own                  409        403         403  access.refused
+POST   corrections.take            foreign              404        403         403  access.refused
+POST   corrections.take            forged               404        403         403  access.refused
+GET    edit.discard_page           own                  409        403         403  access.refused
+GET    edit.discard_page           foreign              404        403         403  access.refused
+GET    edit.discard_page           forged               404        403         403  access.refused
+POST   edit.discard                own                  409        403         403  access.refused
+POST   edit.discard                foreign              404        403         403  access.refused
+POST   edit.discard                forged               404        403         403  access.refused
+
+GET    campaigns.page              -                    200        403         403  access.refused
+GET    campaigns.new               -                    200        403         403  access.refused
+POST   campaigns.make              -                    422        403         403  access.refused
+GET    campaigns.campaign_page     own                  200        403         403  access.refused
+GET    campaigns.campaign_page     foreign              404        403         403  access.refused
+GET    campaigns.campaign_page     forged               404        403         403  access.refused
+GET    campaigns.export            own                  200        403         403  access.refused
+GET    campaigns.export            foreign              404        403         403  access.refused
+GET    campaigns.export            forged               404        403         403  access.refused
+POST   campaigns.start             own                  409        403         403  access.refused
+POST   campaigns.start             foreign              404        403         403  access.refused
+POST   campaigns.start             forged               404        403         403  access.refused
+POST   campaigns.pause             own                  409        403         403  access.refused
+POST   campaigns.pause             foreign              404        403         403  access.refused
+POST   campaigns.pause             forged               404        403         403  access.refused
+POST   campaigns.resume            own                  409        403         403  access.refused
+POST   campaigns.resume            foreign              404        403         403  access.refused
+POST   campaigns.resume            forged               404        403         403  access.refused
+POST   campaigns.cancel            foreign              404        403         403  access.refused
+POST   campaigns.cancel            forged               404        403         403  access.refused
+POST   campaigns.cancel            own                  303        403         403  access.refused
+
 GET    people.page                 -                    200        403         403  access.refused
 GET    people.reset_page           own                  200        403         403  access.refused
 GET    people.reset_page           foreign              404        403         403  access.refused
@@ -117,6 +189,81 @@ POST   people.refuse               myself               404        403         4
 POST   people.refuse               colleague            404        403         403  access.refused
 POST   people.refuse               forged               404        403         403  access.refused
 POST   people.refuse               own                  303        403         403  access.refused
+GET    people.new                  -                    200        403         403  access.refused
+POST   people.invite               -                    422        403         403  access.refused
+POST   people.invite_again         own                  409        403         403  access.refused
+POST   people.invite_again         foreign              404        403         403  access.refused
+POST   people.invite_again         forged               404        403         403  access.refused
+POST   people.withdraw_invitation  own                  409        403         403  access.refused
+POST   people.withdraw_invitation  foreign              404        403         403  access.refused
+POST   people.withdraw_invitation  forged               404        403         403  access.refused
+GET    people.role_page            own                  200        403         403  access.refused
+GET    people.role_page            foreign              404        403         403  access.refused
+GET    people.role_page            myself               404        403         403  access.refused
+GET    people.role_page            colleague            404        403         403  access.refused
+GET    people.role_page            forged               404        403         403  access.refused
+POST   people.change_role          foreign              404        403         403  access.refused
+POST   people.change_role          myself               404        403         403  access.refused
+POST   people.change_role          colleague            404        403         403  access.refused
+POST   people.change_role          forged               404        403         403  access.refused
+GET    people.suspend_page         own                  200        403         403  access.refused
+GET    people.suspend_page         foreign              404        403         403  access.refused
+GET    people.suspend_page         myself               404        403         403  access.refused
+GET    people.suspend_page         colleague            404        403         403  access.refused
+GET    people.suspend_page         forged               404        403         403  access.refused
+POST   people.suspend              foreign              404        403         403  access.refused
+POST   people.suspend              myself               404        403         403  access.refused
+POST   people.suspend              colleague            404        403         403  access.refused
+POST   people.suspend              forged               404        403         403  access.refused
+GET    people.restore_page         own                  200        403         403  access.refused
+GET    people.restore_page         foreign              404        403         403  access.refused
+GET    people.restore_page         myself               404        403         403  access.refused
+GET    people.restore_page         colleague            404        403         403  access.refused
+GET    people.restore_page         forged               404        403         403  access.refused
+POST   people.restore              foreign              404        403         403  access.refused
+POST   people.restore              myself               404        403         403  access.refused
+POST   people.restore              colleague            404        403         403  access.refused
+POST   people.restore              forged               404        403         403  access.refused
+POST   people.change_role          own                  422        403         403  access.refused
+POST   people.restore              own                  409        403         403  access.refused
+POST   people.suspend              own                  303        403         403  access.refused
+POST   people.suspend              own                  409        403         403  access.refused
+
+GET    verifications.queue         -                    403        200         403  access.refused
+GET    verifications.page          waiting              403        200         403  access.refused
+GET    verifications.page          forged               403        404         403  access.refused
+GET    verifications.evidence      waiting              403        200         403  access.refused
+GET    verifications.evidence      forged               403        404         403  access.refused
+GET    verifications.take_over     waiting              403        303         403  access.refused
+GET    verifications.take_over     forged               403        404         403  access.refused
+POST   verifications.release       waiting              403        409         403  access.refused
+POST   verifications.release       forged               403        404         403  access.refused
+POST   verifications.decide        waiting              403        409         403  access.refused
+POST   verifications.decide        forged               403        404         403  access.refused
+POST   verifications.take          waiting              403        303         403  access.refused
+POST   verifications.take          forged               403        404         403  access.refused
+GET    verifications.organisations -                    403        200         403  access.refused
+GET    verifications.organisation_page foreign          403        200         403  access.refused
+GET    verifications.organisation_page forged           403        404         403  access.refused
+
+GET    journal.page                -                    200        200         200  -
+GET    journal.export              -                    200        200         200  -
+GET    journal.organisation        own                  200        200         403  access.refused
+GET    journal.organisation        foreign              404        200         403  access.refused
+GET    journal.organisation        forged               404        404         403  access.refused
+GET    journal.export_organisation own                  200        200         403  access.refused
+GET    journal.export_organisation foreign              404        200         403  access.refused
+GET    journal.export_organisation forged               404        404         403  access.refused
+GET    journal.person              own                  200        403         403  access.refused
+GET    journal.person              foreign              404        403         403  access.refused
+GET    journal.person              myself               404        403         403  access.refused
+GET    journal.person              colleague            404        403         403  access.refused
+GET    journal.person              forged               404        403         403  access.refused
+GET    journal.export_person       own                  200        403         403  access.refused
+GET    journal.export_person       foreign              404        403         403  access.refused
+GET    journal.export_person       myself               404        403         403  access.refused
+GET    journal.export_person       colleague            404        403         403  access.refused
+GET    journal.export_person       forged               404        403         403  access.refused
 
 GET    support.cases               -                    403        200         403  access.refused
 GET    support.new_case            -                    403        200         403  access.refused
@@ -137,6 +284,14 @@ POST   support.approve             forged               403        404         4
 POST   support.refuse              free                 403        422         403  access.refused
 POST   support.refuse              own                  403        404         403  case.own_refused
 POST   support.refuse              forged               403        404         403  case.forged
+
+GET    operations.page             -                    403        403         200  access.refused
+POST   operations.remind           -                    403        403         303  access.refused
+GET    forward_auth.ask            -                    403        403         403  -
+
+GET    deliveries.page             -                    403        200         403  access.refused
+POST   deliveries.send_again       forged               403        404         403  access.refused
+POST   deliveries.send_again       undelivered          403        303         403  access.refused
 
 GET    check.page                  -                    200        200         200  -
 POST   check.enter                 -                    422        422         422  -
@@ -238,8 +393,14 @@ class World:
             "foreign": case_of(callers[1].account),
             "own": case_of(self.me.account),
         }
+        self.campaigns = {
+            "own": campaign_of(self.me.account),
+            "foreign": campaign_of(self.colleague.account),
+        }
         take(self.specialist.account, self.cases["foreign"])
+        self.waiting = waiting(WAITING_ORGANISATION, self.colleague.account).id
         self.asked = asked
+        self.undelivered = undelivered()
 
     def id(self, row: Row) -> str:
         """What the address names."""
@@ -247,16 +408,31 @@ class World:
             return FORGED
         if row.route.startswith("confirm."):
             return self.asked
+        of_organisations = ("organisations.", "edit.", "corrections.")
+        if row.route.startswith(of_organisations) or row.route in OF_ORGANISATIONS:
+            return {"own": OWN_ORGANISATION, "foreign": OTHER_ORGANISATION}[row.object]
+        if row.route.startswith("campaigns."):
+            return self.campaigns[row.object]
         if row.route.startswith("support."):
             return self.cases[row.object]
+        if row.route == "verifications.organisation_page":
+            return OTHER_ORGANISATION
+        if row.route.startswith("verifications."):
+            return self.waiting
+        if row.route.startswith("deliveries."):
+            return self.undelivered
         whose = {
-            "own": self.mate if row.route.startswith("people.") else self.me,
+            "own": self.mate if row.route.startswith(OF_PEOPLE) else self.me,
             "foreign": self.stranger,
             "myself": self.me,
             "colleague": self.colleague,
         }[row.object].account.id
         table = {"devices.drop": "devices", "devices.end_session": "sessions"}.get(row.route)
         return first_of(table, whose) if table else whose
+
+
+OF_ORGANISATIONS = {"journal.organisation", "journal.export_organisation"}
+OF_PEOPLE = ("people.", "journal.person", "journal.export_person")
 
 
 def with_passkey(owner: Person) -> Authenticator:
@@ -274,6 +450,14 @@ def case_of(owner: Account) -> str:
     opened = act(recovery.open_by_owner, owner, "cabinet", INSIDE)
     assert isinstance(opened, recovery.Case)
     return opened.id
+
+
+def campaign_of(owner: Account) -> str:
+    """A draft, in which nobody gets a letter: the organisation was asked a moment ago."""
+    id: str = act(campaign.begin, owner, campaign.Way.TYPED)
+    act(campaign.add, id, owner, [campaign.Line(1, OWN_ORGANISATION)])
+    act(campaign.offer, id)
+    return id
 
 
 def take(specialist: Account, case_id: str) -> None:
@@ -392,7 +576,7 @@ def test_each_role_gets_what_is_its_own(
         elif expected == 404 and row.journal != "-":
             assert noted == [(row.journal, world.me.account.id)], row
         if expected >= 400 and row.route not in COUNTED:
-            assert changed <= {"events"}, row
+            assert changed <= {"events", "uses"}, row
 
 
 AS_IT_IS: dict[str, Any] = {"follow_redirects": False, "buffered": True}
@@ -419,7 +603,7 @@ def test_nobody_signed_in_is_made_to_change_anything_by_another_site(
                 data = {"code": world.me.code, "email": world.me.account.email} | token
                 answer = browser.ask("post", url, data=data, **AS_IT_IS)
                 assert answer.status_code in {303, 404, 410, 422}, row
-                assert watch.changed() <= {"events"}, row
+                assert watch.changed() <= {"events", "uses"}, row
     assert is_in(browser)
 
 
@@ -563,7 +747,7 @@ def walk(
                 continue
             for words in (*SIGNED_IN, *secrets):
                 assert words not in answer.text, (row, words)
-            if row.route.startswith(("people.", "support.", "check.", "devices.")):
+            if row.route.startswith(OF_STAFF):
                 of_stage = stage is Stage.ENROLMENT and row.route in ENROLS
                 assert answer.status_code in ({200, 303, 422} if of_stage else {303, 401}), row
                 assert of_stage or answer.headers.get("Location", "/signin") == "/signin"
@@ -571,6 +755,11 @@ def walk(
     assert tried > 100
 
 
+OF_STAFF = (  # pages of those who are signed in all the way
+    *("people.", "support.", "check.", "devices.", "journal."),
+    *("campaigns.", "operations.", "organisations.", "verifications.", "edit."),
+    "corrections.",
+)
 ENROLS = {
     *("devices.new", "devices.add_totp", "devices.passkey_options", "devices.add_passkey"),
     *("devices.codes", "devices.type_back"),
@@ -603,9 +792,12 @@ def stage_of(cookie: str) -> Stage | None:
 def staff_rules(app: Flask) -> Iterator[Rule]:
     """All that is not for the responsible person, or for anybody whose channel is broken."""
     for rule in rules(app):
-        public = ("home.", "health.", "static", "confirm.", "diagnostics.", "inbox.")
+        public = [
+            *("home.", "help.", "health.", "static", "confirm.", "diagnostics.", "inbox."),
+            "forward_auth.",  # which shows no page at all
+        ]
         cancels = {"recovery.cancel", "recovery.cancel_page", "recovery.confirm_cancel"}
-        if not rule.endpoint.startswith(public) and rule.endpoint not in cancels:
+        if not rule.endpoint.startswith(tuple(public)) and rule.endpoint not in cancels:
             yield rule
 
 
@@ -649,7 +841,9 @@ def test_from_elsewhere_every_page_of_staff_is_the_same(
     assert is_in(browsers["full"]), "nothing is used up by it"
 
 
-@pytest.mark.parametrize("path", ["/diagnostics", "/diagnostics/result", "/cancel", "/"])
+@pytest.mark.parametrize(
+    "path", ["/diagnostics", "/diagnostics/result", "/cancel", "/", "/help", "/help/responsible"]
+)
 def test_pages_for_everywhere_do_not_say_who_is_signed_in(
     new_world: Callable[[Role], World], new_browser: NewBrowser, path: str
 ) -> None:

@@ -386,7 +386,7 @@ def test_what_an_account_says_is_changed(
         ((ADMINISTRATOR, "--phone", "1"), 1, "телефон: Введите номер"),
         ((ADMINISTRATOR, "--email", "TAKEN@b.example"), 1, "уже есть другая учётная запись"),
         ((ADMINISTRATOR, "--role", "specialist", "--name", "Иван"), 1, "Специалист не относится"),
-        ((ADMINISTRATOR,), 2, "--email, --name, --phone or --role"),
+        ((ADMINISTRATOR,), 2, "--suspend or --restore"),
         ((), 2, "EMAIL"),
     ],
 )

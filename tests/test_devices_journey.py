@@ -66,7 +66,7 @@ def petrov(keep: Callable[..., None]) -> Person:
 def inside(petrov: Person, browser: Browser) -> Browser:
     """His browser, signed in a moment ago."""
     browser.headers = {"User-Agent": AGENT}
-    return petrov.sign_in(browser)
+    return petrov.sign_in(browser).open("/devices")
 
 
 def shown(secret: str) -> str:
@@ -274,7 +274,7 @@ def test_a_new_phone_takes_the_place_of_the_old_one(
     inside.press(ADD)
     assert "заменит прежнее, как только вы введёте код из него" in inside
     secret = secret_on(inside)
-    assert petrov.sign_in(new_browser()).path == "/devices", "the old one works till then"
+    assert petrov.sign_in(new_browser()).path == "/operations", "the old one works till then"
     inside.press(ADD_APP, code=shown(secret))
     assert (inside.path, inside.named("done")) == ("/devices", "Устройство добавлено.")
     assert count(inside, "device") == 1
@@ -284,7 +284,7 @@ def test_a_new_phone_takes_the_place_of_the_old_one(
     assert "IP-адрес: 10.20.4.17" in letter.text
     assert petrov.sign_in(new_browser()).status == 422
     petrov.secret = secret
-    assert petrov.sign_in(new_browser()).path == "/devices"
+    assert petrov.sign_in(new_browser()).path == "/operations"
     assert is_in(inside)
 
 
@@ -297,8 +297,8 @@ def test_a_passkey_is_added_beside_the_app(
     assert subjects(post) == ["Добавлено устройство"]
     other = petrov.enter_password(new_browser())
     asked = other.ask("post", "/signin/passkey/options", data=fields(other, BY_KEY))
-    assert other.press(BY_KEY, answer=key.sign(asked.text)).path == "/devices"
-    assert petrov.sign_in(new_browser()).path == "/devices"
+    assert other.press(BY_KEY, answer=key.sign(asked.text)).path == "/operations"
+    assert petrov.sign_in(new_browser()).path == "/operations"
 
 
 def test_a_passkeys_answer_adds_one_device(inside: Browser) -> None:

@@ -166,7 +166,11 @@ BAD = [
     ("responsible_phone", "\n8 921 555-01-47", NEWLINE),
     ("responsible_email", "i.lomova", "адрес"),
     ("secure_networks", "10.20.4.0/24,10.20.8.0/24", "через пробел"),
-    ("secure_networks", "0.0.0.0/0", "через пробел"),
+    ("secure_networks", "0.0.0.0/0", "слишком велика"),
+    ("secure_networks", "10.20.4.0/24 ::/0", "слишком велика"),
+    ("secure_networks", "::ffff:0.0.0.0/96", "слишком велика"),
+    ("secure_networks", "0.0.0.0/1 128.0.0.0/1", "слишком велика"),
+    ("secure_networks", " ".join(f"10.20.{number}.0/24" for number in range(51)), "не больше 50"),
     ("secure_networks", "10.20.4.1/24", "через пробел"),
     ("secure_networks", "10.20.4.0/24\n10.20.8.0/24", NEWLINE),
 ]
@@ -215,6 +219,15 @@ def test_an_unclosed_quote_costs_its_line_alone(file: Path, wrong: str, more: in
     assert "кавычки" in items[1].reason
     assert len(items) == more + 1
     assert all(isinstance(each, Entry) for each in items[2:])
+
+
+def test_every_line_may_open_a_quote(file: Path) -> None:
+    """Each is looked at a few times at most: else a small file would keep a thread for an hour."""
+    lines = 10_000
+    file.write_text("id\n" + 'x""","\n' * lines, encoding="utf-8")
+    found = list(importing.read_column(file, "id"))
+    assert len(found) == lines
+    assert all(isinstance(each, importing.Refusal) for each in found)
 
 
 def test_an_unclosed_quote_in_the_last_line_is_reported(file: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 
 from portal import cli, config, journal
 from portal.database import db
@@ -102,6 +102,17 @@ CHANGES: list[dict[str, Any]] = [
     {"number": 9},
     {"chain": "organisation:ORG-3"},
 ]
+UNREADABLE = {  # as SQLite stores them, whatever the type of the column
+    "a moment that is none": "at = 'yesterday'",
+    "no moment": "at = ''",
+    "a seal of letters": "seal = 'wrong'",
+    "a seal of a number": "seal = 32",
+    "a seal of another length": "seal = X'00'",
+    "bytes": "details = X'ff'",
+    "the same as bytes": "details = CAST(details AS BLOB)",
+    "text that is none": "actor = CAST(X'ff' AS TEXT)",
+    "a number of letters": "number = 'three'",
+}
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
@@ -110,6 +121,27 @@ def test_a_changed_line_is_found(lines: None, change: dict[str, Any]) -> None:
         change = {"at": line(SECOND, 3).at - timedelta(hours=1)}
     tamper(update(events).where(at(SECOND, 3)).values(**change))
     assert broken() == BrokenLine(SECOND, 3)
+
+
+@pytest.mark.parametrize("change", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_line_that_cannot_be_read_is_found(
+    lines: None, environment: dict[str, str], change: str
+) -> None:
+    where = f"chain = '{SECOND}' AND number = 3"
+    tamper(text(f"UPDATE events SET {change} WHERE {where}"))
+    assert broken() == BrokenLine(SECOND, 3)
+    with db.reading():
+        assert journal.broken_line_of(SECOND) == BrokenLine(SECOND, 3)
+        assert journal.broken_line_of(FIRST) is None
+    assert verify(environment).output == f"Цепочка {SECOND} нарушена в строке 3.\n"
+
+
+@pytest.mark.parametrize("name", ["CAST(X'ff' AS TEXT)", "X'ff'"])
+def test_a_chain_whose_name_cannot_be_read_is_found(lines: None, name: str) -> None:
+    tamper(text(f"UPDATE events SET chain = {name} WHERE chain = '{FIRST}'"))
+    found = broken()
+    assert found
+    assert found.number == 1
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])

@@ -34,7 +34,18 @@ LETTERS = sorted(
     for path in (Path(portal.__file__).parent / "templates/letters").glob("*.txt")
     if not path.stem.startswith("_")
 )
-OF_ORGANISATIONS = {"confirmation", "email_link", "completed", "reported"}
+OF_ORGANISATIONS = {
+    "block_reminder",
+    "confirmation",
+    "email_link",
+    "completed",
+    "reported",
+    "returned",
+    "verified",
+    "reminder",
+    "unanswered",
+    "undelivered",
+}
 HOSTILE = "<script>alert(1)</script>\"'><img src=//evil.example/x> {{ 7*7 }} %s & ООО «Тракт»"
 NOON = "2026-11-21T09:00:00+00:00"
 OUTGOING = Outgoing(
@@ -167,7 +178,17 @@ def written(
             "token": "AbCdEfGhIjKlMnOpQrStUv.signature",
             "until": "2026-11-28T11:02:00+00:00",
             "at": "2026-11-21T11:02:00+00:00",
+            "asker": HOSTILE,
+            "status": "editing",
+            "since": "2026-11-21T11:02:00+00:00",
+            "remarks": [{"label": "", "remark": HOSTILE}, {"label": "ИНН", "remark": HOSTILE}],
+            "is_closed_now": True,
             "corrections": [{"label": "Фамилия", "old": HOSTILE, "new": HOSTILE}],
+            "way": "email",
+            "what": "Письмо «Подтверждение данных»",
+            "sent_to": "i.lomova@sever-trakt.example",
+            "action": "Проверьте email.",
+            "count": 3,
             # of letters about an account
             "number": 318,
             "code": "7K3M-92QX",
@@ -234,8 +255,13 @@ def test_a_letter_loads_nothing_and_links_only_to_us(
 
 @pytest.mark.parametrize("name", LETTERS)
 def test_text_and_html_say_the_same(name: str, written: Callable[..., Letter]) -> None:
-    words = {"name": "ООО «Тракт»", "person": "Ломова Ирина", "administrator": "a@sever.example"}
-    letter = written(name, **words, comment="Номер\nсменился", corrections=[])
+    words = {
+        "name": "ООО «Тракт»",
+        "person": "Ломова Ирина",
+        "administrator": "a@sever.example",
+        "asker": "Петров Пётр",
+    }
+    letter = written(name, **words, comment="Номер\nсменился", corrections=[], remarks=[])
     for part in (letter.text, letter.html):
         said = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", part))
         assert words["person"] in said
@@ -252,7 +278,7 @@ def test_text_and_html_say_the_same(name: str, written: Callable[..., Letter]) -
 
 
 def test_a_link_is_on_a_line_of_its_own(written: Callable[..., Letter]) -> None:
-    for name in ("confirmation", "email_link"):
+    for name in ("confirmation", "email_link", "reminder"):
         lines = written(name).text.splitlines()
         [link] = [line for line in lines if "AbCdEfGhIjKlMnOpQrStUv" in line]
         assert re.fullmatch(r"http://127\.0\.0\.1:8000/\S+", link)
@@ -261,10 +287,16 @@ def test_a_link_is_on_a_line_of_its_own(written: Callable[..., Letter]) -> None:
 def test_letters_have_the_subjects_that_others_rely_on(written: Callable[..., Letter]) -> None:
     subjects = {name: written(name).headers["Subject"] for name in LETTERS}
     assert {name: subjects[name] for name in OF_ORGANISATIONS} == {
+        "block_reminder": "Сотрудник просит открыть доступ",
         "confirmation": "Подтверждение данных",
         "email_link": "Подтверждение email",
         "completed": "Проверка завершена",
         "reported": "Сообщение об ошибке в данных",
+        "returned": "Организация возвращена на доработку",
+        "verified": "Организация проверена",
+        "reminder": "Напоминание: подтвердите данные",
+        "unanswered": "Ответа нет: ссылка больше не действует",
+        "undelivered": "Письмо не доставлено",
     }
     assert len(set(subjects.values())) == len(LETTERS)
 

@@ -18,9 +18,11 @@ from portal.database import db
 from portal.gateways import Reason
 from portal.gateways.http_sms import JsonGateway
 from portal.gateways.mail import Smtp
-from portal.outbox import State
+from portal.outbox import State, failures
 from tests import servers
 from tests.conftest import ADMINISTRATOR, LOMOVA
+from tests.people import act
+from tests.undelivered import undelivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,10 +144,20 @@ def state(id: str) -> State:
 
 
 def end(id: str) -> tuple[State, str | None, Any]:
-    """How a message ended: its state, the reason if it failed, and the words that are left."""
+    """How a message ended: its state, the reason if it failed, and the words that are left.
+
+    Words that are kept for sending it again are no words left for good.
+    """
     row = servers.message(id)
     assert row.due_at is None, "it is never tried again"
-    return state(id), row.trouble, row.words
+    if row.worth_until:
+        assert row.words, "what is kept can be sent again"
+    return state(id), row.trouble, None if row.worth_until else row.words
+
+
+def is_kept(id: str) -> bool:
+    """Whether what a message said is still there."""
+    return servers.message(id).words is not None
 
 
 # When a message is tried
@@ -441,6 +453,244 @@ def test_what_a_dead_worker_held_leaves_within_2_minutes_by_another(
     assert first.body["id"] == held
 
 
+# What failed, and sending it again
+
+
+def send_again(id: str) -> bool:
+    return bool(act(outbox.send_again, id, "tests"))
+
+
+def forget() -> bool:
+    return outbox.forget_worthless()
+
+
+def test_a_refused_letter_is_sent_again_with_the_same_words_and_id(
+    post_letter: Callable[..., str], smtp: Smtp, mail_server: MailServer, time: Time
+) -> None:
+    mail_server.moods[ADMINISTRATOR] = "550 no such user"
+    id = post_letter()
+    outbox.deliver_due("email", smtp)
+    assert state(id) is State.FAILED
+    time.passes(days=2)
+    mail_server.moods.clear()
+    assert send_again(id)
+    assert state(id) is State.WAITING
+    assert outbox.deliver_due("email", smtp) == 1
+    assert end(id) == (State.DELIVERED, None, None)
+    [letter] = mail_server.letters
+    assert letter.headers["Message-ID"] == f"<{id}@127.0.0.1>"
+    assert "Тракт" in letter.text
+
+
+def test_a_letter_sent_again_is_tried_for_4_hours_anew(
+    post_letter: Callable[..., str], smtp: Smtp, mail_server: MailServer, time: Time
+) -> None:
+    mail_server.moods["RCPT"] = "451 come back later"
+    id = post_letter()
+    for _five_minutes in range(4 * 12 + 1):
+        outbox.deliver_due("email", smtp)
+        time.passes(minutes=5)
+    assert end(id) == (State.FAILED, Reason.GIVEN_UP, None)
+    assert send_again(id)
+    assert outbox.deliver_due("email", smtp) == 2, "once more at once, as at first"
+    time.passes(hours=3.9)
+    outbox.deliver_due("email", smtp)
+    assert state(id) is State.TROUBLED
+    time.passes(minutes=10)
+    outbox.deliver_due("email", smtp)
+    assert end(id) == (State.FAILED, Reason.GIVEN_UP, None)
+
+
+def test_who_gives_up_on_the_portals_own_settings_says_so(
+    post_letter: Callable[..., str], smtp: Smtp, mail_server: MailServer, time: Time
+) -> None:
+    mail_server.moods["MAIL"] = "553 not your address"
+    id = post_letter()
+    outbox.deliver_due("email", smtp)
+    time.passes(hours=4)
+    outbox.deliver_due("email", smtp)
+    assert end(id) == (State.FAILED, Reason.MISCONFIGURED, None)
+    assert servers.events(id) == [("message.failed", "misconfigured")]
+
+
+def test_however_many_press_at_once_it_is_sent_again_once(
+    app: Flask, post_letter: Callable[..., str], smtp: Smtp, mail_server: MailServer
+) -> None:
+    mail_server.moods[ADMINISTRATOR] = "550 no such user"
+    id = post_letter()
+    outbox.deliver_due("email", smtp)
+    mail_server.moods.clear()
+    together, outcomes = threading.Barrier(4), []
+
+    def press() -> None:
+        with app.app_context():
+            together.wait()
+            outcomes.append(send_again(id))
+
+    pressing = [threading.Thread(target=press) for _each in range(4)]
+    for each in pressing:
+        each.start()
+    for each in pressing:
+        each.join()
+    assert sorted(outcomes) == [False, False, False, True]
+    outbox.deliver_due("email", smtp)
+    assert len(mail_server.letters) == 1
+    assert not send_again(id), "it was delivered"
+
+
+def test_what_waits_or_was_a_code_or_withdrawn_or_never_was_is_not_sent_again(
+    post_letter: Callable[..., str],
+    post_code: Callable[..., str],
+    sms: JsonGateway,
+    sms_gateway: SmsGateway,
+) -> None:
+    sms_gateway.answers.append((422, {"error": "no such number"}))
+    code = post_code()
+    outbox.deliver_due("sms", sms)
+    assert not is_kept(code)
+    waiting, withdrawn = post_letter(), post_letter()
+    act(outbox.withdraw, withdrawn)
+    assert not is_kept(withdrawn)
+    for id in (code, waiting, withdrawn, "A" * 22):
+        assert not send_again(id)
+    assert state(waiting) is State.WAITING
+    assert state(withdrawn) is State.FAILED
+
+
+def test_words_are_kept_a_week_or_until_what_they_are_about_ends(
+    post_letter: Callable[..., str], smtp: Smtp, mail_server: MailServer, time: Time
+) -> None:
+    mail_server.moods["RCPT"] = "550 no such user"
+    ordinary = post_letter()
+    with db.writing():
+        until = (clock.now() + timedelta(days=2)).isoformat()
+        words: dict[str, Any] = {"token": "A.b", "until": until, "name": "", "person": ""}
+        link = outbox.post("email", "email_link", LOMOVA.email, "ORG-004217", **words)
+        db.commit()
+    outbox.deliver_due("email", smtp)
+    assert not forget()
+    assert is_kept(link)
+    time.passes(days=2, seconds=1)
+    assert not send_again(link), "the link is dead, although nobody forgot it yet"
+    assert forget()
+    assert not forget(), "there is nothing left to do"
+    assert not is_kept(link)
+    assert is_kept(ordinary)
+    time.passes(days=5)
+    assert forget()
+    assert not is_kept(ordinary)
+    assert {state(ordinary), state(link)} == {State.FAILED}
+
+
+def test_the_end_of_a_request_takes_the_words_of_what_failed_for_it(
+    asked: str,
+    keep: Callable[..., None],
+    ask: Callable[..., str],
+    smtp: Smtp,
+    mail_server: MailServer,
+) -> None:
+    mail_server.moods[LOMOVA.email] = "550 no such user"
+    outbox.deliver_due("email", smtp)
+    failed = servers.newest("confirmation")
+    assert is_kept(failed.id)
+    ask()
+    assert not is_kept(failed.id)
+    assert not send_again(failed.id)
+    assert servers.message(failed.id).trouble == Reason.REFUSED, "it stays what it was"
+
+
+def test_what_failed_is_listed_newest_first_page_by_page(
+    app: Flask, keep: Callable[..., None]
+) -> None:
+    keep()
+    keep("ORG-2")
+    ids = [undelivered(to=f"{number}@sever.example") for number in range(5)]
+    other = undelivered(organisation_id="ORG-2")
+    act(outbox.withdraw, ids[0])  # it failed before: that stays true
+    with db.reading():
+        first = outbox.failed(most=4)
+        last = first[-1]
+        rest = outbox.failed((last.failed_at, last.id), most=4)
+        own = outbox.failed_of("ORG-004217", most=3)
+        [found] = outbox.failed_of("ORG-2")
+    assert [each.id for each in first + rest] == [other, *reversed(ids)]
+    assert rest[-1].recipient == "0@sever.example"
+    assert not rest[-1].may_be_sent_again
+    assert {each.id for each in own} <= set(ids)
+    assert len(own) == 3
+    assert found.id == other
+    assert found.reason is Reason.GIVEN_UP
+    assert found.may_be_sent_again
+    assert "sever" not in repr(found), "personal data stays out of tracebacks"
+
+
+def test_what_was_withdrawn_is_no_failure(
+    asked: str, ask: Callable[..., str], keep: Callable[..., None]
+) -> None:
+    ask()
+    with db.reading():
+        assert outbox.failed(most=10) == []
+        assert outbox.failed_of("ORG-004217") == []
+        assert not outbox.has_untold()
+
+
+def words_of(id: str) -> dict[str, str]:
+    kept = servers.message(id).words
+    found: dict[str, str] = json.loads(kept) if kept else {}
+    return found
+
+
+def test_words_change_in_what_may_still_leave_and_only_where_they_are_said(
+    app: Flask, environment: dict[str, str], keep: Callable[..., None]
+) -> None:
+    keep()
+    unreadable = undelivered(about="request", by="old")
+    other_keys = {"PORTAL_DATA_KEYS": "YW5vdGhlciBrZXkgb2YgdGhlc2UgdGVzdHMgaGVyZSE="}
+    config.use(config.load(environment | other_keys))
+    keep("ORG-2")
+    failed = undelivered(organisation_id="ORG-2", about="request", by="old")
+    silent = undelivered(organisation_id="ORG-2", about="request")
+    other = undelivered(organisation_id="ORG-2", about="other", by="old")
+    wiped = undelivered(organisation_id="ORG-2", about="request", by="old", kept=None)
+    assert act(outbox.send_again, failed, "tests")
+    act(lambda: outbox.reword("request", by="new"))
+    assert words_of(failed)["by"] == "new"
+    assert words_of(failed)["name"] == "Тракт"
+    assert "by" not in words_of(silent)
+    assert words_of(other)["by"] == "old"
+    assert words_of(wiped) == {}
+    config.use(config.load(environment))
+    assert words_of(unreadable)["by"] == "old"
+
+
+def test_an_address_that_nobody_can_read_hides_no_other(
+    app: Flask, environment: dict[str, str], keep: Callable[..., None]
+) -> None:
+    keep()
+    undelivered(to="old@sever.example")
+    other = {"PORTAL_DATA_KEYS": "YW5vdGhlciBrZXkgb2YgdGhlc2UgdGVzdHMgaGVyZSE="}
+    config.use(config.load(environment | other))
+    undelivered(to="new@sever.example")
+    with db.reading():
+        assert [each.recipient for each in outbox.failed(most=10)] == ["new@sever.example", ""]
+
+
+def test_a_failure_costs_little_to_look_for_among_many_that_were_withdrawn(app: Flask) -> None:
+    """Each list and each chore has an index of the rows that it is about."""
+    for statement in (failures._NEWEST, failures._AFTER, failures._ANY_UNTOLD, failures._UNTOLD):
+        assert "ix_messages_" in plan(statement, most=1, at=clock.now(), id="")
+    assert "ix_messages_worth" in plan(failures._ANY_WORTHLESS, now=clock.now())
+
+
+def plan(statement: Any, **values: object) -> str:
+    """How SQLite is going to look for the rows of a statement."""
+    needed = {name: value for name, value in values.items() if name in statement.compile().params}
+    prepared = db._prepare(statement, needed)
+    cursor = db.connection.connection.cursor()
+    cursor.execute(f"EXPLAIN QUERY PLAN {prepared.sql}", prepared.bind(needed))
+    return " ".join(str(row) for row in cursor.fetchall())
+
+
 # What stays, and what is told
 
 
@@ -510,7 +760,7 @@ def test_what_was_said_is_wiped_and_no_gateway_gets_it_twice(
     assert all(servers.message(id).words for id in ids[:-1])
     outbox.deliver_due("sms", sms)
     outbox.deliver_due("email", smtp)
-    assert [servers.message(id).words for id in ids] == [None] * 4
+    assert [is_kept(id) for id in ids] == [False, False, True, False]
 
 
 def test_the_log_tells_what_failed_and_nothing_of_whom(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from portal import account
+from portal import account, organisation
 from portal.account import Role
 from portal.database import db
 from portal.device.tables import devices
 from portal.recovery import Reason, Standing
+from tests.browser import Browser
 from tests.conftest import LOMOVA
 from tests.lost_device import (
     CODE,
@@ -25,6 +27,7 @@ from tests.lost_device import (
     REPLACED,
     Loss,
     Witness,
+    at_once,
     cancel_in,
     events,
     everything,
@@ -32,12 +35,11 @@ from tests.lost_device import (
     press_twice,
     tab,
 )
-from tests.people import Person, enrol
+from tests.people import PASSWORD, Person, act, enrol, enrol_in, invite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.browser import Browser
     from tests.conftest import Post, Time
 
 ADMINISTRATOR = "a.sokolova@sever-trakt.example"
@@ -64,16 +66,21 @@ def loss(boss: Person, new_browser: Callable[..., Browser], post: Post) -> Loss:
 @pytest.fixture
 def office(boss: Person, new_browser: Callable[..., Browser]) -> Browser:
     """The administrator's browser, signed in."""
-    return boss.sign_in(new_browser("10.20.4.2"))
+    return boss.sign_in(new_browser("10.20.4.2")).open("/people")
 
 
 def reset_of(person: Person) -> str:
     return f"/people/{person.account.id}/reset"
 
 
+def list_of(person: Person) -> str:
+    """The list that somebody is on."""
+    return f"/people?organisation={person.account.organisations[0]}"
+
+
 def line_of(office: Browser, person: Person) -> str:
     """The line of somebody in the list."""
-    lines = office.open("/people").every("person")
+    lines = office.open(list_of(person)).every("person")
     return next(line for line in lines if person.account.email in line)
 
 
@@ -126,7 +133,7 @@ def test_who_lost_the_device_is_sent_to_the_administrator(
     loss.add_device()
     codes = re.findall(r"<code>([0-9A-Z-]{19})</code>", anywhere.response.text)
     anywhere.press("Коды сохранены", code=codes[0])
-    assert anywhere.page.heading == "Мои устройства"
+    assert anywhere.page.heading == "Операционная часть"
     assert elsewhere.open("/devices").page.heading == "Вход", "every other session ended"
     loss.owner.sign_in(elsewhere)
     assert "Неверный код" in elsewhere.fault("code")
@@ -335,7 +342,7 @@ def test_an_administrator_refuses_what_nobody_of_theirs_asked_for(
     assert "администратор организации решил, что обращаетесь не вы" in loss.newest(REFUSED)
     assert REFUSED in loss.subjects()
     assert "По обращению № 1 отказано" in loss.computer.open("/recovery").named("last-case")
-    assert loss.owner.sign_in(loss.new_browser()).page.heading == "Мои устройства"
+    assert loss.owner.sign_in(loss.new_browser()).page.heading == "Операционная часть"
 
 
 @pytest.mark.parametrize("enrolling", [False, True])
@@ -428,3 +435,383 @@ def test_no_page_of_the_administrator_shows_a_code_or_a_secret(
     secrets = [code, code.replace("-", ""), loss.owner.secret, "cancel/"]
     assert [each for each in (*secrets, PHONE[-7:]) if each in pages] == []
     assert not any(code in each.text for each in post.letters(ADMINISTRATOR))
+
+
+# Inviting
+
+NEW = "n.novikova@sever-trakt.example"
+TO_INVITE = "Пригласить сотрудника"
+INVITE = "Отправить приглашение"
+INVITE_AGAIN = "Пригласить ещё раз"
+WITHDRAW = "Отозвать приглашение"
+SUBJECT = "Приглашение в портал ИЗКТ"
+TYPED = {"email": NEW, "name": "Новикова Нина", "phone": "8 921 555-01-77", "role": "controller"}
+
+
+def test_who_is_invited_comes_with_the_role(
+    office: Browser, new_browser: Callable[..., Browser], post: Post
+) -> None:
+    office.follow(TO_INVITE)
+    assert office.page.heading == TO_INVITE
+    office.press(INVITE, **TYPED)
+    assert f"Приглашение отправлено на {NEW}" in office.named("done")
+    line = next(each for each in office.every("person") if NEW in each)
+    assert "Новикова Нина" in line
+    assert "Контролёр" in line
+    assert "приглашение не принято" in line
+    assert "ссылка до" in line
+    letter = post.letters(NEW)[-1]
+    assert (letter.subject, LOMOVA.short_name in letter.text) == (SUBJECT, True)
+    assert "Роль: Контролёр" in letter.text
+    found = known(NEW)
+    assert (found.phone, found.role, found.organisations) == (
+        "+79215550177",
+        Role.CONTROLLER,
+        ("ORG-004217",),
+    )
+    enrol_in(new_browser(), post.link(NEW))
+    assert "настроен" in next(
+        each for each in office.open("/people").every("person") if NEW in each
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "says"),
+    [
+        ("email", "", "Введите адрес полностью"),
+        ("email", "nobody", "Введите адрес полностью"),
+        ("email", "a@b c.example", "Введите адрес"),
+        ("name", " ", "Заполните поле"),
+        ("name", "=cmd()", "не может начинаться"),
+        ("name", "я" * 201, "Слишком длинно"),
+        ("phone", "112", "Такого номера нет"),
+        ("phone", "+7 495 123-45-67", "мобильный номер"),
+        ("role", "", "Выберите роль"),
+    ],
+)
+def test_what_is_wrong_is_said_beside_its_field_and_stays(
+    office: Browser, post: Post, field: str, typed: str, says: str
+) -> None:
+    office.follow(TO_INVITE).press(INVITE, **TYPED | {field: typed})
+    assert office.status == 422
+    assert says in office.fault(field)
+    fields = office.page.form_of(INVITE).fields
+    assert {name: fields[name] for name in TYPED if name != field} == {
+        name: words for name, words in TYPED.items() if name != field
+    }
+    assert not post.letters(NEW)
+
+
+@pytest.mark.parametrize("role", ["administrator", "specialist", "root"])
+def test_nobody_is_invited_to_more_than_a_user(office: Browser, role: str) -> None:
+    office.open("/people/new").send("/people/new", **TYPED | {"role": role})
+    assert office.status == 422
+    assert "Выберите роль" in office.fault("role")
+    assert known_or_none(NEW) is None
+
+
+def test_a_colleague_is_not_invited_twice(
+    loss: Loss, office: Browser, boss: Person, post: Post
+) -> None:
+    before = len(everything()["accounts"])
+    for email in (loss.email.upper(), ADMINISTRATOR):
+        office.open("/people/new").press(INVITE, **TYPED | {"email": email})
+        assert office.status == 422
+        assert "уже есть в списке" in office.fault("email")
+    act(account.suspend, loss.owner.account, boss.account, "")
+    office.press(INVITE, **TYPED | {"email": EMAIL})
+    assert "приостановлена" in office.fault("email")
+    assert len(everything()["accounts"]) == before
+    assert known(EMAIL).role is Role.OPERATOR
+    assert SUBJECT not in loss.subjects()
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMINISTRATOR, Role.SPECIALIST])
+def test_whose_account_it_is_elsewhere_nobody_learns(
+    office: Browser, boss: Person, keep: Callable[..., None], role: Role
+) -> None:
+    keep("ORG-2")
+    stranger = enrol("stranger@yug.example", role, "ORG-2", name="Чужая Анна")
+    office.open("/people/new").press(INVITE, **TYPED | {"email": "Stranger@yug.example"})
+    assert office.status == 422
+    assert "Пригласить этот email нельзя" in office.fault("email")
+    assert "роль" not in office.fault("email")
+    assert "Чужая" not in office
+    (line,) = events("invitation.refused")
+    assert (line.chain, line.actor) == (boss.account.chain, boss.account.id)
+    assert "yug" not in line.details
+    assert stranger.account == known("stranger@yug.example")
+
+
+def test_an_administrator_invites_fifty_in_an_hour(
+    office: Browser, boss: Person, time: Time, post: Post, keep: Callable[..., None]
+) -> None:
+    keep("ORG-2")
+    enrol("stranger@yug.example", Role.OPERATOR, "ORG-2")
+    with db.writing():
+        for number in range(49):
+            typed = (f"n{number}@sever-trakt.example", Role.OPERATOR, "Иванов Иван", "", "")
+            made = account.invite_person(boss.account, "ORG-004217", *typed)
+            assert isinstance(made, account.Account)
+        db.commit()
+    office.open("/people/new").press(INVITE, **TYPED | {"email": "stranger@yug.example"})
+    assert "Пригласить этот email нельзя" in office.fault("email"), "a guess counts as well"
+    office.press(INVITE, **TYPED)
+    assert office.status == 429
+    assert "не больше 50 приглашений" in office.named("error")
+    assert office.response.headers["Retry-After"]
+    assert office.page.form_of(INVITE).fields["email"] == NEW
+    assert known_or_none(NEW) is None
+    time.passes(minutes=61)
+    boss.sign_in(office)
+    office.open("/people/new").press(INVITE, **TYPED)
+    assert office.has("done")
+
+
+def test_two_administrators_invite_the_same_person(
+    office: Browser, new_browser: Callable[..., Browser], post: Post
+) -> None:
+    colleague = enrol("b@sever-trakt.example", Role.ADMINISTRATOR).sign_in(new_browser())
+    office.open("/people/new")
+    colleague.open("/people/new")
+    pages = at_once(lambda: office.press(INVITE, **TYPED), lambda: colleague.press(INVITE, **TYPED))
+    assert sorted(each.status for each in pages) == [200, 422]
+    assert len(post.letters(NEW)) == 1
+
+
+def test_an_old_form_invites_nobody_and_keeps_what_was_typed(office: Browser, post: Post) -> None:
+    office.open("/people/new").press(INVITE, **TYPED | {"csrf_token": "old"})
+    assert office.status == 422
+    assert "Страница устарела" in office.named("error")
+    assert not post.letters(NEW)
+    assert office.press(INVITE, role="controller").has("done")
+
+
+def test_an_invitation_is_sent_again(office: Browser, post: Post, time: Time) -> None:
+    invite(NEW)
+    assert len(post.letters(NEW)) == 1
+    office.open("/people").press(INVITE_AGAIN)
+    assert f"Приглашение отправлено на {NEW}" in office.named("done")
+    old, new = (link_in(each.text) for each in post.letters(NEW))
+    office.press(INVITE_AGAIN)
+    assert office.status == 429
+    assert "через минуту" in office.named("notice")
+    stranger = Browser(office.client.application.test_client())
+    assert stranger.open(old).status == 410
+    assert stranger.open(new).page.heading == "Придумайте пароль"
+    time.passes(days=8)
+    assert stranger.open(new).status == 410
+    boss_again = known(ADMINISTRATOR)
+    with db.reading():
+        assert account.may_invite_at(boss_again) is None
+
+
+def test_an_invitation_is_withdrawn(
+    office: Browser, new_browser: Callable[..., Browser], post: Post
+) -> None:
+    invited = invite(NEW)
+    link = post.link(NEW)
+    begun = new_browser().open(link).press("Продолжить", password=PASSWORD, again=PASSWORD)
+    office.open("/people").press(WITHDRAW)
+    assert "Приглашение отозвано" in office.named("done")
+    line = next(each for each in office.every("person") if NEW in each)
+    assert "ссылка уже не действует" in line
+    assert WITHDRAW not in line
+    assert begun.open("/devices/new").page.heading == "Вход", "who had begun is out"
+    assert new_browser().open(link).status == 410
+    half = new_browser().open("/signin").press("Войти", email=NEW, password=PASSWORD)
+    assert half.status == 422, "nor does the password lead to another letter"
+    office.send(f"/people/{invited.id}/uninvite")
+    assert office.status == 409
+    assert "Отзывать уже нечего" in office.named("notice")
+    assert [each.actor for each in events("invitation.withdrawn")] == [known(ADMINISTRATOR).id]
+    office.press(INVITE_AGAIN)
+    assert office.has("done")
+    assert new_browser().open(post.link(NEW)).page.heading == "Придумайте пароль"
+
+
+def test_who_came_is_not_invited_again(loss: Loss, office: Browser) -> None:
+    for verb, says in (("invite", "Приглашать уже не нужно"), ("uninvite", "Отзывать уже нечего")):
+        office.send(f"/people/{loss.owner.account.id}/{verb}")
+        assert office.status == 409
+        assert says in office.named("notice")
+    assert SUBJECT not in loss.subjects()
+
+
+# The role
+
+TO_ROLE = "Изменить роль"
+
+
+def test_another_role_ends_the_sessions_and_is_told(loss: Loss, office: Browser) -> None:
+    elsewhere = loss.owner.sign_in(loss.new_browser())
+    office.open("/people").follow(TO_ROLE)
+    assert "все сеансы сотрудника завершатся" in office
+    office.press(TO_ROLE, role="manager")
+    assert "Роль изменена" in office.named("done")
+    assert "Управляющий" in line_of(office, loss.owner)
+    assert elsewhere.open("/devices").page.heading == "Вход"
+    assert "Изменена роль" in loss.subjects()
+    (line,) = events("role.changed")
+    assert line.actor == known(ADMINISTRATOR).id
+    assert loss.owner.sign_in(elsewhere).page.heading == "Мои устройства"
+
+
+def test_another_role_stops_a_recovery(loss: Loss, office: Browser) -> None:
+    loss.open()
+    office.open(f"/people/{loss.owner.account.id}/role")
+    assert "Восстановление доступа, которое идёт сейчас, остановится" in office
+    office.press(TO_ROLE, role="manager")
+    assert loss.case.reason is Reason.CHANGED
+
+
+@pytest.mark.parametrize("role", ["administrator", "specialist", "", "root"])
+def test_no_other_role_is_given(loss: Loss, office: Browser, role: str) -> None:
+    address = f"/people/{loss.owner.account.id}/role"
+    office.open(address).send(address, role=role, was="operator")
+    assert office.status == 422
+    assert "Выберите роль" in office.fault("role")
+    assert known(EMAIL).role is Role.OPERATOR
+
+
+def test_the_role_that_somebody_has_is_no_other(loss: Loss, office: Browser) -> None:
+    office.open(f"/people/{loss.owner.account.id}/role").press(TO_ROLE, role="operator")
+    assert office.status == 422
+    assert "нынешняя роль" in office.fault("role")
+    office.press(TO_ROLE, role="manager", csrf_token="old")
+    assert "Страница устарела" in office.fault("role")
+    assert not events("role.changed")
+
+
+def test_who_comes_second_sees_what_the_role_is_now(loss: Loss, office: Browser) -> None:
+    address = f"/people/{loss.owner.account.id}/role"
+    second = tab(office).open(address)
+    office.open(address).press(TO_ROLE, role="manager")
+    second.press(TO_ROLE, role="controller")
+    assert second.status == 409
+    assert "уже изменили" in second.fault("role")
+    assert "Сейчас роль — управляющий" in second
+    assert second.page.form_of(TO_ROLE).fields["role"] == "controller", "what was chosen stays"
+    assert known(EMAIL).role is Role.MANAGER
+    assert second.press(TO_ROLE, role="controller").has("done")
+
+
+# Many
+
+
+def test_a_long_list_has_pages(office: Browser, boss: Person, time: Time) -> None:
+    with db.writing():
+        for number in range(120):
+            time.passes(seconds=1)
+            email = f"n{number:03}@sever-trakt.example"
+            account.create(email, Role.OPERATOR, "ORG-004217", f"Сотрудник {number:03}", "", "")
+        db.commit()
+    seen = office.open("/people").every("person")
+    assert len(seen) == 50
+    assert ADMINISTRATOR in seen[0]
+    while "Дальше" in office.page.links:
+        seen += office.follow("Дальше").every("person")
+    assert len(seen) == 121
+    assert [line.split("@")[0][-4:] for line in seen[1:]] == [
+        f"n{number:03}" for number in range(120)
+    ]
+    assert office.follow("К началу").every("person") == seen[:50]
+    office.press("Найти сотрудника", email=" N077@sever-trakt.example ")
+    assert ["077" in line for line in office.every("person")] == [True]
+    office.press("Найти сотрудника", email="nobody@sever-trakt.example")
+    assert "нет" in office.named("nobody")
+    assert office.open("/people?after=nobody").status == 200
+
+
+def test_nobody_of_another_organisation_is_found_by_email(
+    office: Browser, keep: Callable[..., None]
+) -> None:
+    keep("ORG-2")
+    enrol("c@yug.example", Role.OPERATOR, "ORG-2")
+    office.open("/people?email=c@yug.example")
+    assert office.has("nobody")
+    assert not office.every("person")
+
+
+def test_an_administrator_of_very_many_chooses_one(
+    boss: Person, office: Browser, keep: Callable[..., None]
+) -> None:
+    with db.writing():
+        for number in range(20):
+            organisation.save(
+                f"ORG-{number:02}",
+                replace(LOMOVA, short_name=f"ООО «Рейс {number:02}»"),
+                ADMINISTRATOR,
+                "",
+                "tests",
+            )
+            account.join(account.find(boss.account.id) or boss.account, f"ORG-{number:02}", "tests")
+        db.commit()
+    enrol("c@yug.example", Role.OPERATOR, "ORG-17")
+    office.open("/people?organisation=ORG-004217")
+    assert office.named("employer") == LOMOVA.short_name
+    assert not office.every("choose-organisation")
+    office.press("Найти организацию", find="рейс 17")
+    assert office.every("choose-organisation") == ["ООО «Рейс 17»"]
+    office.follow("ООО «Рейс 17»")
+    assert office.named("employer") == "ООО «Рейс 17»"
+    assert sorted("c@yug.example" in line for line in office.every("person")) == [False, True]
+    office.follow(TO_INVITE).press(INVITE, **TYPED)
+    assert known(NEW).organisations == ("ORG-17",)
+    assert office.named("employer") == "ООО «Рейс 17»"
+    assert "такой нет" in office.press("Найти организацию", find="ничья").named("no-organisation")
+
+
+@pytest.mark.parametrize("organisation_id", ["ORG-2", "ORG-9", "'"])
+@pytest.mark.parametrize("path", ["/people", "/people/new"])
+def test_the_people_of_others_are_nobodys_to_see(
+    office: Browser, boss: Person, keep: Callable[..., None], organisation_id: str, path: str
+) -> None:
+    keep("ORG-2")
+    enrol("c@yug.example", Role.OPERATOR, "ORG-2")
+    assert office.open(f"{path}?organisation={organisation_id}").status == 404
+    assert "c@yug.example" not in office
+    assert [each.actor for each in events("access.refused")] == [boss.account.id]
+
+
+def test_nobody_is_invited_to_an_organisation_of_others(
+    office: Browser, boss: Person, keep: Callable[..., None]
+) -> None:
+    keep("ORG-2")
+    office.open("/people/new").send("/people/new?organisation=ORG-2", **TYPED)
+    assert office.status == 404
+    assert known_or_none(NEW) is None
+    typed = (NEW, Role.OPERATOR, "Иванов Иван", "", "")
+    refused = act(account.invite_person, boss.account, "ORG-2", *typed)
+    assert refused is account.NotInvited.NOT_YOURS
+    typed = (NEW, Role.ADMINISTRATOR, "Иванов Иван", "", "")
+    refused = act(account.invite_person, boss.account, "ORG-004217", *typed)
+    assert refused is account.NotInvited.NOT_YOURS
+
+
+def test_from_the_journal_of_somebody_one_comes_back_to_their_list(
+    boss: Person, keep: Callable[..., None], new_browser: Callable[..., Browser]
+) -> None:
+    keep("ORG-9", short_name="ООО «Южный путь»")
+    act(account.join, boss.account, "ORG-9", "tests")
+    operator = enrol("k.belov@sever-trakt.example", Role.OPERATOR, "ORG-9")
+    office = boss.sign_in(new_browser("10.20.4.2"))
+    office.open(f"/people/{operator.account.id}/journal").follow("Назад: Сотрудники")
+    assert operator.account.email in office.named("person")
+
+
+def known_or_none(email: str) -> account.Account | None:
+    with db.reading():
+        return account.find_by_email(email)
+
+
+def known(email: str) -> account.Account:
+    found = known_or_none(email)
+    assert found
+    return found
+
+
+def link_in(text: str) -> str:
+    found = re.search(r"http://127\.0\.0\.1:8000(/invitation/\S+)", text)
+    assert found
+    return found[1]

@@ -93,8 +93,8 @@ def test_a_backup_code_takes_the_place_of_the_device(lost: Callable[..., Loss]) 
     assert replacement not in owner.codes
     assert "Использован резервный код" in loss.subjects()
     browser.press("Код записан")
-    assert browser.page.heading == "Мои устройства"
-    browser.press("Добавить устройство")
+    assert browser.page.heading == "Операционная часть"
+    browser.open("/devices").press("Добавить устройство")
     secret = browser.named("secret").replace(" ", "")
     owner.secret, old_secret = secret, owner.secret
     next_code()
@@ -103,7 +103,7 @@ def test_a_backup_code_takes_the_place_of_the_device(lost: Callable[..., Loss]) 
     assert "Добавлено устройство" in loss.subjects()
     elsewhere = loss.new_browser()
     owner.sign_in(elsewhere)
-    assert elsewhere.page.heading == "Мои устройства"
+    assert elsewhere.page.heading == "Операционная часть"
     elsewhere = loss.new_browser()
     owner.enter_password(elsewhere).follow(BACKUP).press("Войти", code=owner.codes[4])
     assert "Неверный код" in elsewhere.fault("code")
@@ -132,7 +132,7 @@ def test_a_lost_device_is_replaced(  # noqa: PLR0915 - one story, told in one go
     assert "начато восстановление доступа" in post.sms.arrived[-1].text
 
     number = loss.number()
-    loss.specialist.sign_in(desk).follow("№ 1")
+    loss.specialist.sign_in(desk).open("/support/cases").follow("№ 1")
     assert desk.page.heading == "Обращение № 1"
     desk.press(SHOW, number=number)
     assert desk.named("number").startswith(number)
@@ -182,8 +182,8 @@ def test_a_lost_device_is_replaced(  # noqa: PLR0915 - one story, told in one go
     assert computer.page.heading == "Резервные коды"
     codes = keep_codes(computer)
     assert len(set(codes)) == 10
-    assert computer.page.heading == "Мои устройства"
-    assert len(computer.every("device")) == 1
+    assert computer.page.heading == "Операционная часть"
+    assert len(computer.open("/devices").every("device")) == 1
     assert computer.named("codes-left") == "10 из 10"
 
     for browser in (elsewhere, waiting):
@@ -194,7 +194,7 @@ def test_a_lost_device_is_replaced(  # noqa: PLR0915 - one story, told in one go
     assert "Неверный код" in elsewhere.fault("code"), "so are the old codes"
     owner.secret = loss.secret
     owner.sign_in(elsewhere)
-    assert elsewhere.page.heading == "Мои устройства"
+    assert elsewhere.page.heading == "Операционная часть"
     assert loss.subjects()[-2:] == [REPLACED, "Новые резервные коды"]
     assert loss.sit_down().named("standing") == "доступ восстановлен"
     with db.reading():
@@ -247,7 +247,7 @@ def test_the_way_back_of_an_administrator_takes_eight_presses(lost: Callable[...
     press("Добавить приложение", code=pyotp.TOTP(secret).at(clock.now()))
     codes = re.findall(r"<code>([0-9A-Z-]{19})</code>", computer.response.text)
     press(KEPT, code=codes[0])
-    assert computer.page.heading == "Сотрудники"
+    assert computer.page.heading == "Организации"
     assert pages == [
         ("Вход", "Войти"),
         ("Подтвердите вход", LOST),
@@ -287,7 +287,7 @@ def test_an_administrator_and_a_specialist_wait_longer_and_need_a_second_special
     loss.add_device()
     keep_codes(loss.computer)
     assert loss.computer.page.heading == (
-        "Сотрудники" if role is Role.ADMINISTRATOR else "Восстановление доступа"
+        "Организации" if role is Role.ADMINISTRATOR else "Проверка организаций"
     )
     case = loss.case
     assert case.wait_until
@@ -426,7 +426,7 @@ def test_the_owner_stops_it_by_the_link_in_any_letter(loss: Loss, step: str) -> 
         assert loss.sit_down().named("standing") == "остановлено"
     if step == "enrolling":
         assert loss.add_device().status == 401, "who was let in is let out"
-        assert loss.owner.sign_in(loss.new_browser()).page.heading == "Мои устройства"
+        assert loss.owner.sign_in(loss.new_browser()).page.heading == "Операционная часть"
     else:
         last = loss.return_to_case().named("last-case")
         assert "Обращение № 1 остановлено" in last
@@ -444,7 +444,7 @@ def test_who_signs_in_after_all_stops_it(lost: Callable[..., Loss], step: str, b
     else:
         loss.owner.sign_in_by_code(found, loss.owner.codes[2])
         found.press("Код записан")
-    assert found.page.heading == "Мои устройства"
+    assert found.page.heading == "Операционная часть"
     assert loss.case.reason is Reason.SIGN_IN
     assert loss.subjects().count(STOPPED) == 1
     if step == "asking":
@@ -671,7 +671,7 @@ def test_a_double_press_does_no_harm(loss: Loss) -> None:
     loss.add_device()
     assert loss.computer.page.heading == "Резервные коды"
     keep_codes(loss.computer)
-    assert len(loss.computer.every("device")) == 1
+    assert len(loss.computer.open("/devices").every("device")) == 1
 
 
 def test_a_second_tab_shows_how_far_the_first_has_come(loss: Loss) -> None:

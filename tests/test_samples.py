@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portal import account, embedded, recovery, sample_people
+from portal import (
+    account,
+    embedded,
+    organisation,
+    recovery,
+    sample_organisations,
+    sample_people,
+    verification,
+)
 from portal.account import Role
 from portal.database import db
+from portal.organisation import Status
 from portal.recovery import Standing
 from tests.people import next_code
 
@@ -30,6 +39,22 @@ def test_there_is_somebody_of_each_role_and_a_recovery_in_each_state(seeded: Non
         standings = {each.standing for each in recovery.list_cases(most=50).cases}
         assert all(account.find_by_email(f"{state}@example.ru") for state in sample_people.LOST)
     assert standings == set(Standing)
+
+
+def test_there_is_an_organisation_in_each_status(seeded: None) -> None:
+    ids = (
+        sample_organisations.FIRST,
+        sample_organisations.SUBMITTED,
+        sample_organisations.VERIFIED,
+        sample_organisations.EDITING,
+        sample_organisations.RESUBMITTED,
+    )
+    with db.reading():
+        found = [organisation.find(id) for id in ids]
+        returned = verification.last_one(sample_organisations.RETURNED)
+    assert [each.status for each in found if each] == list(Status)
+    assert returned
+    assert returned.remarks == sample_organisations.REMARKS
 
 
 def test_everybody_gets_in_with_what_is_printed(seeded: None, browser: Browser) -> None:

@@ -120,7 +120,7 @@ def come(told: Story, browser: Browser) -> Person:
 def sign_in_in_all_ways(told: Story, browser: Browser, owner: Person) -> None:
     browser.press("Выйти")
     told.note(browser)
-    owner.sign_in(browser)
+    owner.sign_in(browser).open("/devices")
     told.note(browser)
     browser.press("Получить новые коды")
     told.codes += codes_on(browser)

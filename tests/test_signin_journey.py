@@ -102,7 +102,8 @@ def test_an_invitation_leads_in(browser: Browser, post: Post, link: str) -> None
     codes = codes_on(browser)
     assert len(set(codes)) == 10
     browser.press(KEPT, code=codes[3])
-    assert (browser.path, browser.page.heading) == ("/devices", "Мои устройства")
+    assert (browser.path, browser.page.heading) == ("/operations", "Операционная часть")
+    browser.open("/devices")
     assert "10 из 10" in browser.named("codes-left")
     assert not browser.has("codes-warning")
     subjects = [each.subject for each in post.letters(EMAIL)]
@@ -207,7 +208,7 @@ def test_a_code_is_typed_back_as_people_type(browser: Browser, link: str, spelle
         "alike": code.replace("0", "o").replace("1", "l"),
     }[spelled]
     browser.press(KEPT, code=typed)
-    assert browser.path == "/devices"
+    assert browser.path == "/operations"
 
 
 def test_who_was_interrupted_begins_again_with_the_same_link(
@@ -508,7 +509,7 @@ def test_of_twenty_wrong_codes_at_once_five_are_judged(
         answers = list(pool.map(lambda tab: tab.press(ENTER, code=petrov.wrong).path, tabs))
     assert len(events("factor.wrong")) == 5
     assert len(answers) == 20
-    assert petrov.sign_in(new_browser()).path == "/devices", "there is no pause yet"
+    assert petrov.sign_in(new_browser()).path == "/operations", "there is no pause yet"
 
 
 def test_ten_wrong_codes_in_a_row_pause_every_second_factor(
@@ -534,7 +535,7 @@ def test_ten_wrong_codes_in_a_row_pause_every_second_factor(
     assert not is_in(other)
     assert len(events("factors.paused")) == 1
     time.passes(minutes=15)
-    assert petrov.sign_in(new_browser()).path == "/devices"
+    assert petrov.sign_in(new_browser()).path == "/operations"
 
 
 def test_a_right_code_begins_the_count_anew(petrov: Person, new_browser: NewBrowser) -> None:
@@ -543,7 +544,7 @@ def test_a_right_code_begins_the_count_anew(petrov: Person, new_browser: NewBrow
         for _try in range(4):
             browser.press(ENTER, code=petrov.wrong)
         next_code()
-        assert browser.press(ENTER, code=petrov.code).path == "/devices"
+        assert browser.press(ENTER, code=petrov.code).path == "/operations"
 
 
 def test_a_step_up_that_fails_ten_times_pauses_as_well(
@@ -618,7 +619,8 @@ def test_a_backup_code_signs_in_and_is_replaced_in_place(
     assert new not in letter.text + letter.html
     assert "9 из 10" in browser.open("/devices").named("codes-left")
     browser.open("/devices/codes/replacement").press(WRITTEN_DOWN)
-    assert browser.path == "/devices"
+    assert browser.path == "/operations"
+    browser.open("/devices")
     assert "10 из 10" in browser.named("codes-left")
     assert browser.open("/devices/codes/replacement").path == "/devices", "it is shown no more"
     other = petrov.sign_in_by_code(new_browser(), petrov.codes[2])
@@ -629,7 +631,7 @@ def test_a_backup_code_signs_in_and_is_replaced_in_place(
 def test_who_signed_in_by_code_is_offered_a_new_device(petrov: Person, browser: Browser) -> None:
     petrov.sign_in_by_code(browser, petrov.codes[0])
     assert "добавьте новое на странице «Мои устройства»" in browser
-    browser.press(WRITTEN_DOWN).press("Добавить устройство")
+    browser.press(WRITTEN_DOWN).open("/devices").press("Добавить устройство")
     assert browser.path == "/devices/new", "a backup code is a second factor of a moment ago"
 
 
@@ -708,7 +710,7 @@ def test_polling_keeps_no_session_alive(
     keep()
     specialist = enrol("s@izkt.example", Role.SPECIALIST)
     specialist.sign_in(browser)
-    assert browser.path == "/support/cases"
+    assert browser.path == "/verifications"
     for _poll in range(5):
         time.passes(minutes=5)
         polled = browser.ask("get", "/support/cases?seen=list", headers={"HX-Request": "true"})
@@ -838,7 +840,7 @@ def test_somebody_elses_sign_in_leaves_nothing_of_mine_in_a_browser(
 ) -> None:
     orlov = enrol("p.orlov@sever-trakt.example", name="Орлов Павел Ильич")
     petrov.sign_in(browser).press("Выйти")
-    orlov.sign_in(browser)
+    orlov.sign_in(browser).open("/devices")
     assert "Орлов Павел Ильич" in browser
     assert "Петров" not in browser
     with db.reading():
@@ -870,7 +872,7 @@ def test_an_administrator_gets_to_the_person_they_came_for(
     next_code()
     assert browser.press(ENTER, code=administrator.code).path == wanted
     browser.press("Выйти")
-    assert administrator.sign_in(browser).path == "/people", "it was wanted once"
+    assert administrator.sign_in(browser).path == "/organisations", "it was wanted once"
 
 
 def test_by_backup_code_too(petrov: Person, browser: Browser) -> None:
@@ -884,12 +886,12 @@ def test_by_backup_code_too(petrov: Person, browser: Browser) -> None:
 @pytest.mark.parametrize(
     ("role", "start"),
     [
-        (Role.ADMINISTRATOR, "/people"),
-        (Role.SPECIALIST, "/support/cases"),
-        (Role.OPERATOR, "/devices"),
-        (Role.SENIOR_OPERATOR, "/devices"),
-        (Role.CONTROLLER, "/devices"),
-        (Role.MANAGER, "/devices"),
+        (Role.ADMINISTRATOR, "/organisations"),
+        (Role.SPECIALIST, "/verifications"),
+        (Role.OPERATOR, "/operations"),
+        (Role.SENIOR_OPERATOR, "/operations"),
+        (Role.CONTROLLER, "/operations"),
+        (Role.MANAGER, "/operations"),
     ],
 )
 def test_everybody_has_a_start(
@@ -933,7 +935,7 @@ def test_signing_in_leads_out_of_the_house_nowhere(
         "post", "/signin/factor?next=//evil.example", data=fields, follow_redirects=False
     )
     assert answer.status_code == 303
-    assert re.match(r"/(devices|people)", answer.headers["Location"])
+    assert re.match(r"/(devices|people|operations)", answer.headers["Location"])
     assert "\\" not in answer.headers["Location"]
 
 
@@ -1013,7 +1015,7 @@ def test_a_bad_new_password_leaves_the_link_and_the_old_one(
     browser.open(post.link(EMAIL)).press("Сохранить пароль", password="коротко", again="коротко")
     assert browser.status == 422
     assert "Слишком короткий" in browser.named("error")
-    assert petrov.sign_in(browser).path == "/devices"
+    assert petrov.sign_in(browser).path == "/operations"
 
 
 @pytest.mark.parametrize("method", ["get", "head", "options"])

@@ -608,14 +608,15 @@ def test_too_many_cases_are_a_reason_for_the_specialist_alone(loss: Loss) -> Non
 
 def test_nobody_opens_their_own(lost: Callable[..., Loss]) -> None:
     loss = lost(Role.SPECIALIST)
-    own = loss.owner.sign_in(loss.new_browser("10.20.0.9")).follow("Открыть по звонку")
+    own = loss.owner.sign_in(loss.new_browser("10.20.0.9")).open("/support/cases")
+    own.follow("Открыть по звонку")
     own.press(OPEN_BY_PHONE, **CALLER | {"email": loss.email})
     assert own.status == 409
     assert own.named("error") == "Свой доступ восстанавливает другой специалист."
 
 
 def test_a_double_press_opens_one(loss: Loss) -> None:
-    loss.specialist.sign_in(loss.desk).follow("Открыть по звонку")
+    loss.specialist.sign_in(loss.desk).open("/support/cases").follow("Открыть по звонку")
     press_twice(loss.desk, OPEN_BY_PHONE, **CALLER)
     assert loss.desk.status == 409
     assert loss.desk.has("known-case")

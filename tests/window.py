@@ -22,6 +22,8 @@ addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) 
 REFUSED = re.compile(r"Failed to load resource: .*(?:status of (\d+)|net::(\w+))")
 GONE_ELSEWHERE = "net::ERR_ABORTED"  # the person left before the answer came
 RULES = {"target-size": {"enabled": True}}  # WCAG 2.2 AA, which axe leaves out unless asked
+RULES_OF_COLOUR = ["color-contrast", "link-in-text-block"]
+RUN_AXE = "how => axe.run(how).then(({ violations }) => violations)"  # all it found is very much
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
 
@@ -91,14 +93,15 @@ def open_window(
     return context.new_page()
 
 
-def violations(page: Page) -> list[str]:
-    """What axe has to say against a page."""
+def violations(page: Page, *, only_colours: bool = False) -> list[str]:
+    """What axe has to say against a page, or against its colours alone."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(f"{AXE}; 0")
-    found: dict[str, Any] = page.evaluate("rules => axe.run({ rules })", RULES)
+    how = {"runOnly": RULES_OF_COLOUR} if only_colours else {"rules": RULES}
+    found: list[dict[str, Any]] = page.evaluate(RUN_AXE, how | {"resultTypes": ["violations"]})
     return [
         f"{each['id']}: {node['html'][:120]} {node['failureSummary']}"
-        for each in found["violations"]
+        for each in found
         for node in each["nodes"]
     ]
 

@@ -6,6 +6,7 @@ Everybody but the responsible person has one. Second factors are the noun `devic
 from portal.account.account import (
     OPERATIONAL,
     ROLE_NAMES,
+    ROLE_WORK,
     STAFF,
     Account,
     NotAllowedError,
@@ -13,8 +14,8 @@ from portal.account.account import (
     create,
     find,
     find_by_email,
+    is_of,
     join,
-    people_of,
     tell,
     write,
 )
@@ -26,17 +27,42 @@ from portal.account.changes import (
     has_new_email,
     has_new_password,
 )
-from portal.account.links import Invited, admit, invite, invite_once
+from portal.account.links import (
+    Invitation,
+    Invited,
+    admit,
+    invitation_of,
+    invite,
+    invite_once,
+    withdraw_invitation,
+)
+from portal.account.people import (
+    NotInvited,
+    administers,
+    administrators_of,
+    invite_person,
+    invite_person_again,
+    may_invite_at,
+    operational_users_of,
+    organisations_left_alone,
+    people_of,
+)
+from portal.account.suspension import restore, suspend
 
 __all__ = [
     "OPERATIONAL",
     "ROLE_NAMES",
+    "ROLE_WORK",
     "STAFF",
     "Account",
     "Change",
+    "Invitation",
     "Invited",
     "NotAllowedError",
+    "NotInvited",
     "Role",
+    "administers",
+    "administrators_of",
     "admit",
     "change",
     "change_role",
@@ -46,10 +72,20 @@ __all__ = [
     "find_by_email",
     "has_new_email",
     "has_new_password",
+    "invitation_of",
     "invite",
     "invite_once",
+    "invite_person",
+    "invite_person_again",
+    "is_of",
     "join",
+    "may_invite_at",
+    "operational_users_of",
+    "organisations_left_alone",
     "people_of",
+    "restore",
+    "suspend",
     "tell",
+    "withdraw_invitation",
     "write",
 ]

@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select
 
 from portal import checks, clock, journal, keys, outbox, proofs
-from portal.account.tables import account_changes, accounts, memberships
+from portal.account.tables import account_changes, accounts
 from portal.checks import LONGEST_EMAIL, BadValueError
 from portal.database import db
 from portal.language import gettext as _
 from portal.language import mark
+from portal.organisation import memberships, organisations
 
 
 class Role(StrEnum):
@@ -35,14 +36,22 @@ ROLE_NAMES = {
     Role.CONTROLLER: mark("Контролёр"),
     Role.MANAGER: mark("Управляющий"),
 }
+ROLE_WORK = {
+    Role.OPERATOR: mark("Заказывает карты тахографа."),
+    Role.SENIOR_OPERATOR: mark("Заказывает карты тахографа и формирует пакеты."),
+    Role.CONTROLLER: mark("Проверяет заказы карт и пакеты."),
+    Role.MANAGER: mark("Управляет заказами карт и пакетами."),
+}
+"""What the operational roles do, a line of each."""
 OPERATIONAL = frozenset({Role.OPERATOR, Role.SENIOR_OPERATOR, Role.CONTROLLER, Role.MANAGER})
 PASSWORD = "password"  # noqa: S105 - what changes, as `account_changes` names it
 STAFF = frozenset({Role.ADMINISTRATOR, Role.SPECIALIST})
+FEW = 10  # organisations of an account that are read with it; an administrator may have very many
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # personal data stays out of tracebacks
 class Account:
-    """Someone who signs in, with the organisations that they belong to."""
+    """Someone who signs in, with the first few of the organisations that they belong to."""
 
     id: str
     email: str
@@ -53,6 +62,7 @@ class Account:
     created_at: datetime
     wrong_factors: int
     paused_until: datetime | None
+    suspended_at: datetime | None
     organisations: tuple[str, ...]
 
     @property
@@ -87,6 +97,7 @@ COLUMNS = (
     accounts.c.created_at,
     accounts.c.wrong_factors,
     accounts.c.paused_until,
+    accounts.c.suspended_at,
 )
 _FIND = select(*COLUMNS).where(accounts.c.id == bindparam("id"))
 _FIND_BY_EMAIL = select(*COLUMNS).where(accounts.c.email_fingerprint == bindparam("fingerprint"))
@@ -95,15 +106,15 @@ _ORGANISATIONS = (
     select(memberships.c.organisation_id)
     .where(memberships.c.account_id == bindparam("of"))
     .order_by(memberships.c.organisation_id)
+    .limit(FEW)
 )
-_PEOPLE = (
-    select(*COLUMNS)
-    .join(memberships, memberships.c.account_id == accounts.c.id)
-    .where(memberships.c.organisation_id == bindparam("of"))
-    .order_by(accounts.c.created_at, accounts.c.id)
+_IS_OF = select(memberships.c.since).where(
+    memberships.c.account_id == bindparam("of"),
+    memberships.c.organisation_id == bindparam("organisation"),
 )
 _ADD = insert(accounts)
 _JOIN = insert(memberships)
+_STATUS = select(organisations.c.status).where(organisations.c.id == bindparam("of"))
 
 
 def find(id: str) -> Account | None:
@@ -121,9 +132,9 @@ def find_by_email(email: str) -> Account | None:
     return None
 
 
-def people_of(organisation_id: str) -> list[Account]:
-    """Everybody who belongs to an organisation, in the order they came."""
-    return [read(row) for row in db.all(_PEOPLE, of=organisation_id)]
+def is_of(account: Account, organisation_id: str) -> bool:
+    """Whether an account belongs to an organisation."""
+    return db.one(_IS_OF, of=account.id, organisation=organisation_id) is not None
 
 
 def read(row: Any) -> Account:
@@ -187,6 +198,7 @@ def join(account: Account, organisation_id: str, actor: str) -> None:
     values = {
         "account_id": account.id,
         "organisation_id": organisation_id,
+        "status": db.scalar(_STATUS, of=organisation_id),
         "since": clock.now(),
     }
     db.execute(_JOIN, values)

@@ -1,8 +1,8 @@
 """The links in letters to accounts: an invitation, and a new password."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 
@@ -17,6 +17,7 @@ from portal.account.account import (
     create,
     find,
     find_by_email,
+    is_of,
     join,
     one_spelling,
     reload,
@@ -35,7 +36,6 @@ RESET = "password"
 RESET_LASTS = timedelta(hours=1)
 PER_ADDRESS = (Limit(30, timedelta(minutes=10)),)  # an office may share one
 OFTEN = (Limit(1, timedelta(seconds=60)), Limit(5, timedelta(hours=24)))
-MOST_NAMES = 10  # of organisations, whose names are no good passwords
 
 _ADD = insert(account_links)
 _UNUSED = (account_links.c.purpose == bindparam("kind"), account_links.c.used_at.is_(None))
@@ -46,7 +46,16 @@ _FIND = select(account_links.c.id, account_links.c.account_id).where(
     _THIS, account_links.c.account_id.is_not(None), *_WORKS
 )
 _FIND_OWN = select(account_links.c.id).where(_THIS, _OWN, *_WORKS)
-_WORKING = select(account_links.c.id).where(_OWN, *_WORKS)
+_WORKING = (
+    select(
+        account_links.c.expires_at,
+        outbox.messages.c.delivered_at,
+        outbox.messages.c.failed_at,
+        outbox.messages.c.trouble,
+    )
+    .outerjoin(outbox.messages, outbox.messages.c.about == account_links.c.id)
+    .where(_OWN, *_WORKS)
+)
 _USE = update(account_links).where(_THIS, _OWN, *_WORKS).values(used_at=bindparam("now"))
 _RETIRE = (
     update(account_links)
@@ -57,6 +66,7 @@ _RETIRE = (
 _SET_PASSWORD = (
     update(accounts).where(accounts.c.id == bindparam("of")).values(password=bindparam("hash"))
 )
+_FORGET_PASSWORD = update(accounts).where(accounts.c.id == bindparam("of")).values(password=None)
 
 
 class Invited(StrEnum):
@@ -68,14 +78,25 @@ class Invited(StrEnum):
     ALREADY = "already"
 
 
+class Invitation(NamedTuple):
+    """An invitation that works until then, and where its letter is."""
+
+    until: datetime
+    letter: outbox.State
+    trouble: str | None
+
+
 def invite(
     email: str, role: Role, organisation_id: str | None, name: str, phone: str, actor: str
 ) -> Invited:
     """Invite somebody by letter, who came not yet. Values are checked; the organisation is there.
 
-    Raises NotAllowedError where the role does not fit, or the email has an account with another.
+    Raises NotAllowedError where the role does not fit, the email has an account with another, or
+    the account is suspended.
     """
     account, outcome = admit(email, role, organisation_id, name, phone, actor)
+    if account.suspended_at:
+        raise NotAllowedError(_("Эта учётная запись приостановлена. Сначала восстановите её."))
     if not account.has_password:
         send_invitation(account, actor)
     return outcome
@@ -96,7 +117,7 @@ def admit(
         raise NotAllowedError(
             _("С этим email уже есть учётная запись, её роль — «%(role)s».", role=role_name)
         )
-    joins = organisation_id is not None and organisation_id not in known.organisations
+    joins = organisation_id is not None and not is_of(known, organisation_id)
     if organisation_id and joins:
         join(known, organisation_id, actor)
         known = reload(known.id)
@@ -106,8 +127,11 @@ def admit(
 
 
 def invite_once(account: Account, actor: str) -> bool:
-    """Send an invitation to who came not yet; False where an earlier one still works."""
-    if account.has_password or is_invited(account):
+    """Send an invitation to who came not yet; False where an earlier one still works.
+
+    Who is suspended gets none.
+    """
+    if account.has_password or account.suspended_at or is_invited(account):
         return False
     send_invitation(account, actor)
     return True
@@ -117,10 +141,10 @@ def invite_again(account: Account, actor: str) -> bool:
     """Send the invitation anew to who chose a password and enrolled no device.
 
     That they have none is for the caller to know: an invitation opens the account by itself.
-    False, and nothing is sent, where this was asked for too often.
+    False, and nothing is sent, where this was asked for too often, or the account is suspended.
     """
     name = f"invitation of {account.id}"
-    if limits.free_at(name, OFTEN):
+    if account.suspended_at or limits.free_at(name, OFTEN):
         return False
     limits.use(name)
     send_invitation(account, actor)
@@ -150,10 +174,34 @@ def _names(account: Account) -> list[str]:
     return [each.details.short_name for each in found if each]
 
 
+def withdraw_invitation(account: Account, actor: str, address: object) -> bool:
+    """Make an invitation dead; False where none works.
+
+    Who began by it begins anew with another one, or not at all: a password that was chosen is
+    forgotten. That no device is enrolled is for the caller to know.
+    """
+    if not is_invited(account):
+        return False
+    retire(account, INVITATION)
+    retire(account, RESET)
+    session.end_all(account)
+    db.execute(_FORGET_PASSWORD, {"of": account.id})
+    journal.record(account.chain, "invitation.withdrawn", actor, address)
+    return True
+
+
 def is_invited(account: Account) -> bool:
     """Whether an invitation works that the person did not follow to the end."""
-    working = db.one(_WORKING, owner=account.id, kind=INVITATION, now=clock.now())
-    return working is not None
+    return invitation_of(account) is not None
+
+
+def invitation_of(account: Account) -> Invitation | None:
+    """The invitation that works, and that the person did not follow to the end."""
+    row = db.one(_WORKING, owner=account.id, kind=INVITATION, now=clock.now())
+    if row is None:
+        return None
+    letter = outbox.state_of(row.delivered_at, row.failed_at, row.trouble)
+    return Invitation(row.expires_at, letter, row.trouble)
 
 
 def use_invitation(account: Account) -> None:
@@ -173,7 +221,7 @@ def request_reset(email: str, address: object) -> None:
         return
     limits.use(name, where)
     found = find_by_email(email)
-    owner = found if found and found.has_password else None
+    owner = found if found and found.has_password and not found.suspended_at else None
     id = _add_link(owner, RESET, RESET_LASTS)
     token, until = proofs.sign(RESET, id), clock.now() + RESET_LASTS
     words: dict[str, Any] = {"about": id, "token": token, "until": until.isoformat()}
@@ -196,7 +244,7 @@ def find_link_by_id(purpose: str, id: str) -> tuple[str, Account] | None:
     """The same, for who followed the link a moment ago."""
     row = db.one(_FIND, of=id, kind=purpose, now=clock.now())
     owner = find(row.account_id) if row else None
-    return (row.id, owner) if row and owner else None
+    return (row.id, owner) if row and owner and not owner.suspended_at else None
 
 
 def choose_password(
@@ -233,7 +281,7 @@ def retire(account: Account, purpose: str) -> None:
 def _easily_guessed(account: Account) -> list[str]:
     """What anybody who knows the person tries first."""
     words = [account.email, account.name, account.phone, *account.organisations]
-    for id in account.organisations[:MOST_NAMES]:
+    for id in account.organisations:
         found = organisation.find(id)
         if found:
             words += [found.details.name, found.details.short_name]

@@ -81,15 +81,18 @@ class Seen(NamedTuple):
 
 
 _OWN = tuple(each for each in sessions.c if each.key not in {"seal", "account_id", "ended_at"})
+LIVE = (
+    sessions.c.seal == bindparam("seal"),
+    sessions.c.ended_at.is_(None),
+    accounts.c.suspended_at.is_(None),
+    sessions.c.ends_at > bindparam("now"),
+    sessions.c.seen_at > bindparam("idle_since"),
+)
+"""Where a row is the live session of a token: `live_values` are its parameters."""
 _FIND = (
     select(*COLUMNS, *(each.label(f"session_{each.key}") for each in _OWN))
     .join(accounts, accounts.c.id == sessions.c.account_id)
-    .where(
-        sessions.c.seal == bindparam("seal"),
-        sessions.c.ended_at.is_(None),
-        sessions.c.ends_at > bindparam("now"),
-        sessions.c.seen_at > bindparam("idle_since"),
-    )
+    .where(*LIVE)
 )
 _ADD = insert(sessions)
 _OF = sessions.c.id == bindparam("of")
@@ -190,7 +193,7 @@ def begin(
         _ADD,
         {
             "id": proofs.new_public_id(),
-            "seal": _seal(token),
+            "seal": seal(token),
             "account_id": account.id,
             "stage": stage,
             "factor": factor,
@@ -209,9 +212,7 @@ def begin(
 
 def find(token: str) -> Session | None:
     """The live session of a token."""
-    now = clock.now()
-    idle_since = now - timedelta(minutes=config.settings.session_idle_minutes)
-    row = db.one(_FIND, seal=_seal(token), now=now, idle_since=idle_since)
+    row = db.one(_FIND, **live_values(token))
     if row is None:
         return None
     own = {each.key: getattr(row, f"session_{each.key}") for each in _OWN}
@@ -237,7 +238,7 @@ def renew(session: Session, factor: str, address: object, agent: str) -> str:
     now, token = clock.now(), proofs.new_public_id()
     renewed: dict[str, object] = {
         "of": session.id,
-        "seal": _seal(token),
+        "seal": seal(token),
         "factor": factor,
         "now": now,
     }
@@ -332,5 +333,13 @@ def forget_wrong(account: Account) -> None:
         db.execute(_PAUSE, {"of": account.id, "until": None})
 
 
-def _seal(token: str) -> bytes:
+def live_values(token: str) -> dict[str, object]:
+    """The parameters of LIVE: a session lasts so long unused (product.md, «Numbers»)."""
+    now = clock.now()
+    idle = timedelta(minutes=config.settings.session_idle_minutes)
+    return {"seal": seal(token), "now": now, "idle_since": now - idle}
+
+
+def seal(token: str) -> bytes:
+    """What the row of a session knows of its token."""
     return hashlib.sha256(token.encode()).digest()

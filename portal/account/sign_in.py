@@ -45,11 +45,15 @@ _REHASH = (
 
 
 class Entry(NamedTuple):
-    """What came of an email and a password: a session's token, a pause, or nothing."""
+    """What came of an email and a password: a session's token, a pause, or nothing.
+
+    `suspended` is whose both are, where nobody may sign in with them now.
+    """
 
     token: str | None = None
     account: Account | None = None
     paused_until: datetime | None = None
+    suspended: Account | None = None
 
 
 def enter(email: str, typed: str, address: object, agent: str) -> Entry:
@@ -70,6 +74,8 @@ def enter(email: str, typed: str, address: object, agent: str) -> Entry:
     if found.password and password.is_outdated(found.password):
         renewed = password.hash(password.normal(typed))
         db.execute(_REHASH, {"of": found.id, "old": found.password, "hash": renewed})
+    if found.suspended_at:  # said to who knows the password alone
+        return Entry(suspended=found)
     return Entry(session.begin(found, Stage.PASSWORD, address, agent), found)
 
 

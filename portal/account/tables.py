@@ -1,6 +1,6 @@
 """The rows behind accounts."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table
+from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, String, Table
 
 from portal.database import Encrypted, Moment, metadata
 
@@ -17,16 +17,7 @@ accounts = Table(
     Column("created_at", Moment, nullable=False),
     Column("wrong_factors", Integer, nullable=False, server_default="0"),  # in a row
     Column("paused_until", Moment),
-    sqlite_with_rowid=False,
-)
-
-memberships = Table(
-    "memberships",
-    metadata,
-    Column("account_id", String(22), ForeignKey("accounts.id"), primary_key=True),
-    Column("organisation_id", String(40), ForeignKey("organisations.id"), primary_key=True),
-    Column("since", Moment, nullable=False),
-    Index(None, "organisation_id"),
+    Column("suspended_at", Moment),  # by an administrator of its organisation
     sqlite_with_rowid=False,
 )
 

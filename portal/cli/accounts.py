@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import click
 
 from portal import account, checks, create_app, organisation, recovery
-from portal.account import Invited, NotAllowedError, Role
+from portal.account import Account, Invited, NotAllowedError, Role
 from portal.checks import BadValueError
 from portal.cli.group import ACTOR, portal
 from portal.database import db
@@ -20,7 +20,14 @@ INVITED = {
     Invited.JOINED: "Учётная запись уже есть. Теперь она относится и к этой организации.",
     Invited.ALREADY: "Учётная запись уже есть. Ничего не изменилось.",
 }
-CHANGED = {"email": "email", "name": "имя", "phone": "телефон", "role": "роль"}
+CHANGED = {
+    "email": "email",
+    "name": "имя",
+    "phone": "телефон",
+    "role": "роль",
+    "suspended": "учётная запись приостановлена",
+    "restored": "учётная запись снова действует",
+}
 
 
 @portal.group("accounts")
@@ -54,12 +61,20 @@ def invite_account(
 @click.option("--name")
 @click.option("--phone")
 @click.option("--role", type=ROLES)
+@click.option("--suspend/--restore", "suspends", default=None, help="Let nobody in; let in again.")
 def change_account(
-    email: str, new_email: str | None, name: str | None, phone: str | None, role: str | None
+    email: str,
+    new_email: str | None,
+    name: str | None,
+    phone: str | None,
+    role: str | None,
+    suspends: bool | None,
 ) -> None:
     """Change what an account says; its owner is told by letter, at the old email, too."""
-    if new_email is None and name is None and phone is None and role is None:
-        raise click.UsageError("Say what to change: --email, --name, --phone or --role.")
+    if (new_email, name, phone, role, suspends) == (None,) * 5:
+        raise click.UsageError(
+            "Say what to change: --email, --name, --phone, --role, --suspend or --restore."
+        )
     with create_app().app_context(), _sentences():
         values = {
             "name": None if name is None else _name(name),
@@ -67,17 +82,39 @@ def change_account(
             "email": None if new_email is None else _email(new_email),
         }
         with db.writing():
-            changed = _change_account(email, values, Role(role) if role else None)
+            found = _found(email)
+            changed = _change_account(found, values, Role(role) if role else None)
+            found = account.find(found.id) or found
+            changed += _suspend_or_restore(found, suspends)
+            alone = account.organisations_left_alone(found) if suspends else 0
             db.commit()
     words = ", ".join(CHANGED[field] for field in changed)
     click.echo(f"Изменено: {words}." if changed else "Ничего не изменилось.")
+    if alone:
+        click.echo(f"Внимание: организаций, где больше нет администратора: {alone}.", err=True)
 
 
-def _change_account(email: str, values: dict[str, str | None], role: Role | None) -> list[str]:
-    """Change an account; returns the names of what is another now."""
+def _found(email: str) -> Account:
     found = account.find_by_email(email)
     if found is None:
         raise NotAllowedError("Такой учётной записи нет.")
+    return found
+
+
+def _suspend_or_restore(found: Account, suspends: bool | None) -> list[str]:
+    """Let nobody in, or in again; returns the name of what is another now."""
+    if suspends is None:
+        return []
+    if not suspends:
+        return ["restored"] if account.restore(found, ACTOR, "") else []
+    if not account.suspend(found, ACTOR, ""):
+        return []
+    recovery.cancel_by_suspension(found, ACTOR, "")
+    return ["suspended"]
+
+
+def _change_account(found: Account, values: dict[str, str | None], role: Role | None) -> list[str]:
+    """Change an account; returns the names of what is another now."""
     changed = []
     if role and role is not found.role:
         account.change_role(found, role, ACTOR)

@@ -1,17 +1,32 @@
 """Commands that read files: organisations, and facts."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import click
+from sqlalchemy import func, select
 from tqdm import tqdm
 
-from portal import account, create_app, importing, importing_facts
+from portal import account, create_app, exporting, importing, importing_facts, organisation
 from portal.account import NotAllowedError, Role
 from portal.cli.group import ACTOR, portal
 from portal.database import db
-from portal.importing import Tally
+from portal.importing import COLUMN_OF, Tally
+from portal.organisation import ORGANISATION_FIELDS, PERSON_FIELDS, Organisation, organisations
+
+EXPORTED = 500  # organisations that are read at a time
+HEADER = (
+    "id",
+    *ORGANISATION_FIELDS,
+    "administrator_email",
+    *(COLUMN_OF[name] for name in PERSON_FIELDS),
+    "secure_networks",
+)
+
+_COUNT = select(func.count(organisations.c.id))
 
 
 @portal.group("organisations")
@@ -41,6 +56,57 @@ def import_organisations(file: Path, *, dry_run: bool, invite_administrators: bo
     if invite_administrators:
         click.echo(f"Приглашено администраторов: {invited}, не удалось: {failed}.")
     sys.exit(1 if tally.refused or failed else 0)
+
+
+@organisations_group.command("export")
+@click.argument("file", type=click.Path(path_type=Path))
+def export_organisations(file: Path) -> None:
+    """Write all organisations to a CSV file as the import reads it; others cannot open it."""
+    written = 0
+
+    def rows() -> Iterator[list[str]]:
+        nonlocal written
+        for row in tqdm(_rows(), total=db.scalar(_COUNT), unit="", disable=None):
+            written += 1
+            yield row
+
+    with create_app().app_context(), db.reading():
+        try:
+            _write(file, exporting.lines(HEADER, rows()))
+        except OSError as error:
+            click.echo(f"{file}: {error.strerror}", err=True)
+            sys.exit(2)
+    click.echo(f"Записано организаций: {written}.")
+
+
+def _write(file: Path, lines: Iterable[bytes]) -> None:
+    """Put a file there that its owner alone can read, whole or not at all."""
+    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as output:
+        try:
+            output.writelines(lines)
+            output.close()
+            Path(output.name).replace(file)
+        except BaseException:
+            Path(output.name).unlink(missing_ok=True)
+            raise
+
+
+def _rows() -> Iterator[list[str]]:
+    """Every organisation as the import reads it, by their IDs, some at a time."""
+    found = organisation.search(most=EXPORTED)
+    while found:
+        yield from map(_row, found)
+        found = organisation.search(after=found[-1].id, most=EXPORTED)
+
+
+def _row(found: Organisation) -> list[str]:
+    values = {COLUMN_OF[name]: value for name, value in asdict(found.details).items()}
+    values |= {
+        "id": found.id,
+        "administrator_email": found.administrator_email,
+        "secure_networks": " ".join(map(str, found.networks)),
+    }
+    return [values[column] for column in HEADER]
 
 
 @portal.group("facts")

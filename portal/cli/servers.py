@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from socket import AF_INET, AF_INET6, create_server
@@ -12,12 +14,22 @@ from socket import AF_INET, AF_INET6, create_server
 import click
 import structlog
 
-from portal import config, create_app, gateways, logs, outbox, schema
+from portal import campaign, config, create_app, gateways, logs, outbox, reminders, schema
 from portal.cli.group import portal
 from portal.door import Door
 
 POLL_SECONDS = 0.25
 CHANNELS = ("email", "sms")
+CHORES_SECONDS = 1
+AFTER_A_FAILURE_SECONDS = 5
+CHORES: tuple[Callable[[], bool], ...] = (
+    reminders.tell_of_failures,
+    reminders.remind_specialists,
+    outbox.forget_worthless,
+    campaign.continue_due,
+    campaign.forget_left,
+)
+"""What a worker looks after besides; each says whether there was something to do."""
 
 log = structlog.get_logger()
 
@@ -83,26 +95,54 @@ def deliver(*, once: bool) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
 
-    def work(channel: str) -> None:
-        gateway = gateways.choose(channel)
-        with app.app_context():
-            while not stop.is_set():
-                try:
-                    outbox.deliver_due(channel, gateway)
-                except Exception:
-                    log.exception("delivery interrupted", channel=channel)
-                    stop.wait(5)
-                if once:
-                    break
-                stop.wait(POLL_SECONDS)
-        gateway.close()
+    def start(work: Callable[..., None], *arguments: object) -> threading.Thread:
+        def run() -> None:
+            with app.app_context():
+                work(*arguments, stop, once=once)
 
-    # A thread for each channel: a mail server that hangs holds up no code.
-    threads = [threading.Thread(target=work, args=(channel,)) for channel in CHANNELS]
-    for thread in threads:
+        thread = threading.Thread(target=run)
         thread.start()
+        return thread
+
+    # A thread for each channel: a mail server that hangs holds up no code. And one for chores.
+    threads = [start(_deliver, channel) for channel in CHANNELS]
+    threads.append(start(_look_after))
     for thread in threads:
         thread.join()
+
+
+def _deliver(channel: str, stop: threading.Event, *, once: bool) -> None:
+    """Hand over what is due on a channel, again and again."""
+    gateway = gateways.choose(channel)
+    while not stop.is_set():
+        try:
+            outbox.deliver_due(channel, gateway)
+        except Exception:
+            log.exception("delivery interrupted", channel=channel)
+            stop.wait(AFTER_A_FAILURE_SECONDS)
+        if once:
+            break
+        stop.wait(POLL_SECONDS)
+    gateway.close()
+
+
+def _look_after(stop: threading.Event, *, once: bool) -> None:
+    """Do the chores, again and again: at once where there was something to do."""
+    resting = dict.fromkeys(CHORES, 0.0)  # one that fails holds up no other
+    while not stop.is_set():
+        is_busy = False
+        for chore in CHORES:
+            if time.monotonic() < resting[chore]:
+                continue
+            try:
+                is_busy |= chore()
+            except Exception:
+                log.exception("chore interrupted", chore=chore.__name__)
+                resting[chore] = time.monotonic() + AFTER_A_FAILURE_SECONDS
+        if once:
+            break
+        if not is_busy:
+            stop.wait(CHORES_SECONDS)
 
 
 @portal.command()

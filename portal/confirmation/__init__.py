@@ -4,6 +4,7 @@
     open ─the person found an error→ reported
     open ─a newer request→ retired
     open ─the record changed→ changed
+    open ─the administrator took it back→ cancelled
 
 Time is not a move: an overdue request is computed from `expires_at`. And a request points at the
 record that was shown: once the organisation points at another one it takes no action any more,
@@ -29,40 +30,68 @@ from portal.confirmation.confirmation import (
     find_by_email_link,
 )
 from portal.confirmation.course import (
+    Proof,
     end_outdated,
     open_request,
+    proofs_of,
+    proved,
     request,
     unconfirmed_organisations,
+    write,
 )
 from portal.confirmation.email_link import (
     follow_email_link,
     request_email_link,
     send_email_link,
 )
-from portal.confirmation.report import Correction, report
+from portal.confirmation.report import Correction, Report, report, reported
+from portal.confirmation.requests import (
+    MOST_AT_ONCE,
+    Letter,
+    Progress,
+    Request,
+    cancel,
+    last_request,
+    may_request_at,
+    progress_of,
+)
 
 __all__ = [
+    "MOST_AT_ONCE",
     "Answer",
     "Code",
     "Confirmation",
     "Correction",
     "EmailLink",
     "Judgement",
+    "Letter",
     "NotOpenError",
+    "Progress",
+    "Proof",
+    "Report",
+    "Request",
     "Standing",
     "Wait",
+    "cancel",
     "end_outdated",
     "enter_code",
     "find",
     "find_by_email_link",
     "follow_email_link",
+    "last_request",
+    "may_request_at",
     "next_code",
     "open_request",
+    "progress_of",
+    "proofs_of",
+    "proved",
     "report",
+    "reported",
     "request",
     "request_code",
     "request_email_link",
     "send_code_again",
     "send_email_link",
     "unconfirmed_organisations",
+    "write",
 ]

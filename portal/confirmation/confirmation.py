@@ -24,7 +24,17 @@ class Standing(StrEnum):
     REPORTED = "reported"
     RETIRED = "retired"
     CHANGED = "changed"
+    CANCELLED = "cancelled"  # the administrator took it back
     EXPIRED = "expired"
+
+
+def standing_of(state: Standing, expires_at: datetime, *, is_current: bool) -> Standing:
+    """Where a request stands that is stored as `state`; `is_current`: its record still counts."""
+    if state is not Standing.OPEN:
+        return state
+    if not is_current:
+        return Standing.CHANGED
+    return Standing.EXPIRED if clock.now() >= expires_at else Standing.OPEN
 
 
 class NotOpenError(Exception):
@@ -106,11 +116,7 @@ class Confirmation:
 
     @property
     def standing(self) -> Standing:
-        if self.state is not Standing.OPEN:
-            return self.state
-        if not self.is_current:
-            return Standing.CHANGED
-        return Standing.EXPIRED if clock.now() >= self.expires_at else Standing.OPEN
+        return standing_of(self.state, self.expires_at, is_current=self.is_current)
 
     @property
     def is_current(self) -> bool:

@@ -1,9 +1,13 @@
 """How a request to confirm begins, what it gathers, and how it ends."""
 
+from datetime import datetime
+from typing import NamedTuple
+
 from sqlalchemy import and_, bindparam, insert, or_, select, update
 
 from portal import clock, config, journal, outbox
 from portal import proofs as signed
+from portal.confirmation import reminding
 from portal.confirmation.confirmation import Confirmation, Standing, proof_of
 from portal.confirmation.tables import confirmations, proofs
 from portal.database import db
@@ -11,7 +15,7 @@ from portal.organisation import Details, Organisation, organisations, records
 
 LINK = "confirmation"  # the purpose that the letter's link is signed for
 
-ENDINGS = {Standing.COMPLETED, Standing.REPORTED, Standing.RETIRED, Standing.CHANGED}
+ENDINGS = set(Standing) - {Standing.OPEN, Standing.EXPIRED}
 
 _PHONE_PROOF = proofs.alias("phone_proof")
 _EMAIL_PROOF = proofs.alias("email_proof")
@@ -26,7 +30,9 @@ _OPEN_OF = select(confirmations.c.id, confirmations.c.record_id).where(
     confirmations.c.organisation_id == bindparam("organisation_id"),
     confirmations.c.state == Standing.OPEN,
 )
-_KINDS_PROVED = select(proofs.c.kind).where(
+_PROOFS_OF = select(
+    proofs.c.kind, proofs.c.confirmed_at, proofs.c.address, proofs.c.confirmation_id
+).where(
     proofs.c.organisation_id == bindparam("organisation_id"),
     proofs.c.person == bindparam("person"),
     proofs.c.fingerprint.in_([bindparam("phone"), bindparam("email")]),
@@ -53,25 +59,34 @@ _UNCONFIRMED = (
 )
 
 
-def request(organisation: Organisation, actor: str) -> str | None:
+class Proof(NamedTuple):
+    """That the responsible person answered at the phone or the email that is on record."""
+
+    kind: str
+    confirmed_at: datetime
+    address: str
+    confirmation_id: str
+
+
+def request(organisation: Organisation, actor: str, address: object = "") -> str | None:
     """Ask the responsible person to confirm; returns the id of the request.
 
     Retires an older request, so its link stops working. What is confirmed stays confirmed. None,
     and nothing is sent, if both contacts are confirmed already.
     """
-    if len(_kinds_proved(organisation)) == 2:
+    if len(proved(organisation)) == 2:
         return None
     for older in db.all(_OPEN_OF, organisation_id=organisation.id):
-        end(older.id, f"organisation:{organisation.id}", Standing.RETIRED, actor)
+        end(older.id, organisation.chain, Standing.RETIRED, actor, address)
     now, id = clock.now(), signed.new_public_id()
-    expires_at = now + config.settings.link_lifetime
+    expires_at, token = now + config.settings.link_lifetime, signed.sign(LINK, id)
     letter_id = write(
         "confirmation",
         organisation.details.email,
         organisation.id,
         organisation.details,
         about=id,
-        token=signed.sign(LINK, id),
+        token=token,
         until=expires_at.isoformat(),
         administrator=organisation.administrator_email,
     )
@@ -88,8 +103,8 @@ def request(organisation: Organisation, actor: str) -> str | None:
             "letter_id": letter_id,
         },
     )
-    chain = f"organisation:{organisation.id}"
-    journal.record(chain, "confirmation.requested", actor, message=letter_id)
+    journal.record(organisation.chain, "confirmation.requested", actor, address, message=letter_id)
+    reminding.remind(id, organisation, token, now, expires_at)
     return id
 
 
@@ -100,7 +115,9 @@ def end_outdated(organisation: Organisation, actor: str) -> None:
     """
     for older in db.all(_OPEN_OF, organisation_id=organisation.id):
         if older.record_id != organisation.record_id:
-            end(older.id, f"organisation:{organisation.id}", Standing.CHANGED, actor)
+            end(older.id, organisation.chain, Standing.CHANGED, actor)
+        else:
+            reminding.readdress(older.id, organisation)
 
 
 def open_request(organisation_id: str) -> str | None:
@@ -162,15 +179,21 @@ def prove(confirmation: Confirmation, kind: str, address: object) -> None:
         )
 
 
-def _kinds_proved(organisation: Organisation) -> set[str]:
+def proved(organisation: Organisation) -> set[str]:
+    """Which of the responsible person's contacts, `phone` and `email`, are confirmed."""
+    return set(proofs_of(organisation))
+
+
+def proofs_of(organisation: Organisation) -> dict[str, Proof]:
+    """The proofs of the responsible person's contacts, `phone` and `email`, that there are."""
     rows = db.all(
-        _KINDS_PROVED,
+        _PROOFS_OF,
         organisation_id=organisation.id,
         person=organisation.person,
         phone=organisation.phone_fingerprint,
         email=organisation.email_fingerprint,
     )
-    return {row.kind for row in rows}
+    return {row.kind: Proof(*row) for row in rows}
 
 
 def write(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, update
 
 from portal.confirmation.confirmation import Confirmation, Standing
 from portal.confirmation.course import end, write
@@ -17,6 +17,7 @@ _KEEP = (
     .where(confirmations.c.id == bindparam("of"))
     .values(report=bindparam("what"))
 )
+_KEPT = select(confirmations.c.report).where(confirmations.c.id == bindparam("of"))
 
 
 class Correction(NamedTuple):
@@ -26,6 +27,13 @@ class Correction(NamedTuple):
     label: str
     old: str
     new: str
+
+
+class Report(NamedTuple):
+    """What the person said is wrong."""
+
+    corrections: list[Correction]
+    comment: str
 
 
 def report(
@@ -53,3 +61,12 @@ def report(
             about=confirmation.id,
             **what,
         )
+
+
+def reported(request_id: str) -> Report | None:
+    """What the person said is wrong, if a request ended by that."""
+    kept = db.scalar(_KEPT, of=request_id)
+    if kept is None:
+        return None
+    what = json.loads(kept)
+    return Report([Correction(**each) for each in what["corrections"]], what["comment"])

@@ -3,6 +3,7 @@
 from alembic import context
 
 import portal.account.tables
+import portal.campaign.tables
 import portal.confirmation.tables
 import portal.device.tables
 import portal.diagnostics
@@ -11,7 +12,8 @@ import portal.journal
 import portal.limits
 import portal.organisation.tables
 import portal.outbox
-import portal.recovery.tables  # noqa: F401 - the tables have to be known
+import portal.recovery.tables
+import portal.verification.tables  # noqa: F401 - the tables have to be known
 from portal.database import metadata
 
 connection = context.config.attributes["connection"]

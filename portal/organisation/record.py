@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from portal import checks, keys
 from portal.language import mark as _
@@ -78,13 +79,27 @@ class Details:
         ) == _plain(other.first_name)
 
 
+class Change(NamedTuple):
+    """A value as it was, and as it is or is going to be."""
+
+    field: str
+    old: str
+    new: str
+
+
+def compare(old: Details, new: Details) -> list[Change]:
+    """What differs, in the order of the page."""
+    before, after = asdict(old), asdict(new)
+    return [
+        Change(name, before[name], after[name])
+        for name in (*ORGANISATION_FIELDS, *PERSON_FIELDS)
+        if before[name] != after[name]
+    ]
+
+
 def differences(old: Details, new: Details) -> list[str]:
     """The names of the fields that differ, in the order of the page."""
-    return [
-        name
-        for name in (*ORGANISATION_FIELDS, *PERSON_FIELDS)
-        if getattr(old, name) != getattr(new, name)
-    ]
+    return [change.field for change in compare(old, new)]
 
 
 def fingerprints(kind: str, value: str) -> tuple[bytes, ...]:

@@ -45,6 +45,7 @@ from portal.recovery.case import (
     last_case_of,
     list_cases,
     open_case_of,
+    routed_in,
 )
 from portal.recovery.course import (
     CANCEL,
@@ -52,6 +53,7 @@ from portal.recovery.course import (
     cancel_by_change,
     cancel_by_link,
     cancel_by_sign_in,
+    cancel_by_suspension,
     cancel_by_wrong_factors,
     may_refuse,
     needs_two,
@@ -103,6 +105,7 @@ __all__ = [
     "cancel_by_change",
     "cancel_by_link",
     "cancel_by_sign_in",
+    "cancel_by_suspension",
     "cancel_by_wrong_factors",
     "claim_number",
     "complete",
@@ -122,4 +125,5 @@ __all__ = [
     "open_by_specialist",
     "open_case_of",
     "refuse",
+    "routed_in",
 ]

@@ -16,6 +16,7 @@ from portal.account.account import COLUMNS, read
 from portal.account.tables import accounts
 from portal.database import db
 from portal.language import mark as _
+from portal.organisation import memberships
 from portal.recovery.tables import cases
 
 OPEN_LASTS = timedelta(hours=72)  # until the answers are judged: over a weekend (docs/decisions.md)
@@ -81,6 +82,7 @@ class Reason(StrEnum):
     SIGN_IN = "sign_in"
     CHANGED = "changed"
     WRONG_FACTORS = "wrong_factors"
+    SUSPENDED = "suspended"
     EXPIRED = "expired"
 
 
@@ -94,6 +96,7 @@ REASONS = {
     Reason.SIGN_IN: _("Владелец вошёл со своим устройством или резервным кодом."),
     Reason.CHANGED: _("Email или роль учётной записи изменили."),
     Reason.WRONG_FACTORS: _("Много раз подряд ввели неверный второй фактор."),
+    Reason.SUSPENDED: _("Учётную запись приостановили."),
     Reason.EXPIRED: _("Срок истёк."),
 }
 CHOSEN_REASONS = (Reason.STRANGER, Reason.COMPUTER, Reason.WITHDRAWN)  # by who refuses
@@ -212,6 +215,17 @@ _BY_ID = _SEEN.where(cases.c.id == bindparam("of"))
 _NEWEST_OF = (
     _SEEN.where(cases.c.account_id == bindparam("of")).order_by(cases.c.number.desc()).limit(1)
 )
+_ROUTED = (
+    _SEEN.join(memberships, memberships.c.account_id == accounts.c.id)
+    .where(
+        memberships.c.organisation_id == bindparam("of"),
+        cases.c.ended_at.is_(None),
+        cases.c.state == State.ROUTED,
+        cases.c.opened_at > bindparam("opened_since"),
+    )
+    .order_by(cases.c.number)
+    .limit(bindparam("most"))
+)
 # The same as `standing`, for all rows at once.
 _IS_open = and_(
     cases.c.ended_at.is_(None),
@@ -248,6 +262,13 @@ def open_case_of(owner: Account) -> Case | None:
     """The case of an account that is open now; there is one at most."""
     last = last_case_of(owner)
     return last if last and last.is_open else None
+
+
+def routed_in(organisation_id: str, most: int) -> list[Case]:
+    """Cases that wait for an organisation's administrators, the oldest first."""
+    since = clock.now() - OPEN_LASTS
+    rows = db.all(_ROUTED, of=organisation_id, opened_since=since, most=most)
+    return [_read(row) for row in rows]
 
 
 def list_cases(which: Which = Which.ALL, after: int = 0, most: int = 20) -> Listed:

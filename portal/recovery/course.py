@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import bindparam, update
 
 from portal import account, clock, journal, outbox, proofs
-from portal.account import STAFF, Account, Role, session
+from portal.account import STAFF, Account, Role, administers, session
 from portal.database import db
 from portal.recovery.case import Case, NotOpenError, Reason, State, find, open_case_of
 from portal.recovery.tables import cases
@@ -106,6 +106,12 @@ def cancel_by_change(owner: Account, actor: str) -> Case | None:
     return found and _cancel(found, Reason.CHANGED, actor, "")
 
 
+def cancel_by_suspension(owner: Account, actor: str, address: object) -> Case | None:
+    """Stop the case of an account that was suspended: nobody is to come back by it."""
+    found = open_case_of(owner)
+    return found and _cancel(found, Reason.SUSPENDED, actor, address)
+
+
 def cancel_by_wrong_factors(owner: Account, address: object) -> Case | None:
     """Stop the case of who is paused for wrong second factors.
 
@@ -181,15 +187,6 @@ def needs_two(owner: Account) -> bool:
     letter a short while ago: it proves the mailbox alone, to which the code goes, too.
     """
     return owner.role in STAFF or account.has_new_password(owner)
-
-
-def administers(administrator: Account, owner: Account) -> bool:
-    """Whether somebody is administrator of an operational user, who is never themselves."""
-    return (
-        administrator.role is Role.ADMINISTRATOR
-        and owner.is_operational
-        and bool(set(administrator.organisations) & set(owner.organisations))
-    )
 
 
 def known(id: str) -> Case:

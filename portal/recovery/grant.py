@@ -12,12 +12,12 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, update
 
 from portal import account, clock, device, diagnostics, keys, limits, outbox, proofs
-from portal.account import Account, session
+from portal.account import Account, administers, session
 from portal.account.session import SHORT, Session, Stage
 from portal.database import db
 from portal.device.backup_codes import ALPHABET, LOOK_ALIKES
 from portal.recovery.case import Case, NotOpenError, Reason, Standing, State, find
-from portal.recovery.course import administers, cancel_link, end_refused, known, move, note
+from portal.recovery.course import cancel_link, end_refused, known, move, note
 from portal.recovery.opening import PER_ACCOUNT, Refusal, add, end_expired, why_no_code
 from portal.recovery.tables import cases
 

@@ -26,6 +26,7 @@ class Refusal(StrEnum):
     UNKNOWN = "unknown"
     OWN = "own"
     NOT_YOURS = "not_yours"
+    SUSPENDED = "suspended"
     NO_SERVICE = "no_service"
     NO_DEVICE = "no_device"
     NEW_EMAIL = "new_email"
@@ -56,6 +57,10 @@ SENTENCES = {
     ),
     Refusal.NOT_YOURS: Sentences(
         _("Администратор восстанавливает доступ только сотрудникам своей организации, не себе."),
+        NEUTRAL,
+    ),
+    Refusal.SUSPENDED: Sentences(
+        _("Эта учётная запись приостановлена: восстанавливать доступ к ней нельзя."),
         NEUTRAL,
     ),
     Refusal.NO_SERVICE: Sentences(_("Выберите сервис из списка."), _("Выберите сервис из списка.")),
@@ -112,13 +117,15 @@ def administrators_of(owner: Account) -> list[tuple[Account, str]]:
     return [
         (each, id)
         for id in owner.organisations
-        for each in account.people_of(id)
-        if each.role is Role.ADMINISTRATOR and device.has_device(each.id)
+        for each in account.administrators_of(id)
+        if device.has_device(each.id)
     ]
 
 
 def why_no_code(owner: Account) -> Refusal | None:
     """Why no case of the account can come to a code, however it is opened."""
+    if owner.suspended_at:
+        return Refusal.SUSPENDED
     if not device.has_device(owner.id):
         return Refusal.NO_DEVICE
     return Refusal.NEW_EMAIL if account.has_new_email(owner) else None

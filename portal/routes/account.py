@@ -11,8 +11,8 @@ from flask import Blueprint, Response, abort, g, redirect, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 
-from portal import access, account, device, language, recovery
-from portal.account import NotAllowedError, links, session
+from portal import access, account, config, device, language, recovery
+from portal.account import Account, NotAllowedError, links, session
 from portal.account import sign_in as password_step
 from portal.account.links import INVITATION, RESET
 from portal.account.session import Session, Stage, Wrong
@@ -28,6 +28,7 @@ bp = Blueprint("account", __name__)
 Page = Callable[[Session, str, int], Response]
 
 LONGEST_EMAIL = 254
+MOST_NAMES = 3  # of administrators whom somebody may ask
 
 bp.before_request(access.only_staff_networks)
 
@@ -55,6 +56,8 @@ def enter_password() -> ResponseReturnValue:
     if entry.paused_until:
         page = _sign_in_page(typed, pause(entry.paused_until), 429)
         return retry_after(page, entry.paused_until)
+    if entry.suspended:
+        return _sign_in_page(typed, suspended=_suspended(entry.suspended), status=403)
     if entry.token is None:
         return _sign_in_page(typed, _("Не удалось войти. Проверьте email и пароль."), 422)
     access.let_in(entry.token)
@@ -64,8 +67,28 @@ def enter_password() -> ResponseReturnValue:
     return redirect(url_for(".second_factor"), 303)
 
 
-def _sign_in_page(email: str = "", error: str = "", status: int = 200) -> Response:
-    return respond("account/sign_in.html", status=status, email=email, error=error)
+def _sign_in_page(
+    email: str = "", error: str = "", status: int = 200, suspended: str = ""
+) -> Response:
+    return respond(
+        "account/sign_in.html", status=status, email=email, error=error, suspended=suspended
+    )
+
+
+def _suspended(owner: Account) -> str:
+    """Why nobody signs in with the right password, and whom to ask: names that its people know."""
+    employers = owner.organisations if owner.is_operational else ()
+    people = [each for id in employers for each in account.administrators_of(id)]
+    if not people:
+        return _(
+            "Учётная запись приостановлена. Почему и надолго ли, скажут в поддержке: %(phone)s.",
+            phone=config.settings.support_phone,
+        )
+    return _(
+        "Учётную запись приостановил администратор вашей организации. Почему и надолго ли, "
+        "спросите у него: %(names)s.",
+        names=", ".join(each.name or each.email for each in people[:MOST_NAMES]),
+    )
 
 
 @bp.post("/signout")

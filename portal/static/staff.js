@@ -1,4 +1,5 @@
-// What HTML cannot do on the pages of those who sign in: ask a passkey, copy and print codes.
+// What HTML cannot do on the pages of those who sign in: ask a passkey, copy and print codes, take
+// two clicks for one.
 (() => {
   "use strict";
 
@@ -85,6 +86,22 @@
     // The first way is the nearest one, unless another was just tried.
     if (!document.querySelector("[aria-invalid]")) document.querySelector("#passkey button")?.focus();
   }
+
+  // Two clicks mean one. The second of a double click may land on the page that came meanwhile; and
+  // who clicks again because no page comes would be told that it was done already.
+  const AWAITED = 30_000;
+  let sent = new WeakSet();
+  document.addEventListener("click", (event) => {
+    if (event.detail > 1 && event.target.closest("a, button")) event.preventDefault();
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || form.getAttribute("method") !== "post") return;
+    if (sent.has(form)) event.preventDefault();
+    sent.add(form);
+    setTimeout(() => sent.delete(form), AWAITED);
+  });
+  window.addEventListener("pageshow", () => { sent = new WeakSet(); });
 
   const codes = () =>
     [...document.querySelectorAll(".codes code")].map((each) => each.textContent).join("\r\n");

@@ -23,6 +23,7 @@ from tests.signing import (
     link,
     press,
     sign_in,
+    to_devices,
     wait_to_be_asked_again,
 )
 from tests.window import OUTSIDE
@@ -395,6 +396,7 @@ def new_device_at_an_ip_address(stage: Stage) -> Page:
     fill(page, email=EMAIL, password=person.password)
     press(page, "enter")
     enter_code(page, person)
+    to_devices(page)
     press(page, "add-device")
     expect(page.get_by_test_id("secret")).to_be_visible()
     return page

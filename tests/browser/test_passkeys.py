@@ -13,6 +13,7 @@ from portal.account import Role, links
 from portal.database import db
 from tests.people import PASSWORD, Person, enrol
 from tests.signing import (
+    OPERATIONS,
     Fingertip,
     choose_password,
     enter_code,
@@ -20,6 +21,7 @@ from tests.signing import (
     fill,
     press,
     sign_in,
+    to_devices,
     type_code_back,
     wait_to_be_asked_again,
 )
@@ -74,6 +76,7 @@ def add_passkey(page: Page, name: str = "") -> None:
 
 def with_passkey(page: Page, person: Person, name: str = "") -> None:
     sign_in(page, person)
+    to_devices(page)
     add_passkey(page, name)
 
 
@@ -98,7 +101,7 @@ def test_an_invited_person_enrols_a_passkey_and_signs_in_with_it(
     expect(window.get_by_test_id("codes").locator("li")).to_have_count(10)
     assert len(finger.passkeys()) == 1
     codes = type_code_back(window)
-    expect(window).to_have_url(DEVICES)
+    to_devices(window)
     expect_devices(window, "Рабочий компьютер")
     expect(window.get_by_test_id("codes-left")).to_have_text("10 из 10")
     assert len(set(codes)) == 10
@@ -108,7 +111,7 @@ def test_an_invited_person_enrols_a_passkey_and_signs_in_with_it(
     press(window, "enter")
     expect(window.get_by_test_id("code")).to_have_count(0)  # there is no app
     press(window, "passkey")
-    expect(window).to_have_url(DEVICES)
+    to_devices(window)
     expect(window.get_by_test_id("sign-in").first).to_contain_text("ключ доступа")
 
 
@@ -125,7 +128,7 @@ def test_a_passkey_is_offered_before_the_app_and_has_the_focus(
     assert below
     assert above["y"] < below["y"]
     enter_code(window, person)  # the app works as before
-    expect(window).to_have_url(DEVICES)
+    expect(window).to_have_url(OPERATIONS)
 
 
 def test_passkeys_have_names_and_are_removed_one_by_one_but_not_the_last(
@@ -135,7 +138,7 @@ def test_passkeys_have_names_and_are_removed_one_by_one_but_not_the_last(
     fill(window, name="Рабочий компьютер")
     press(window, "add-passkey")
     type_code_back(window)
-    expect(window).to_have_url(DEVICES)
+    to_devices(window)
     expect(window.get_by_test_id("drop")).to_have_count(0)
 
     first = finger.passkeys()
@@ -164,7 +167,7 @@ def test_passkeys_have_names_and_are_removed_one_by_one_but_not_the_last(
     finger.have(first)
     fill(window, email=invited, password=PASSWORD)
     press(window, "enter", "passkey")
-    expect(window).to_have_url(DEVICES)
+    expect(window).to_have_url(OPERATIONS)
 
 
 def test_a_device_that_has_a_passkey_takes_no_second_one(
@@ -182,6 +185,7 @@ def test_a_passkey_is_not_added_where_the_finger_is_not_recognised(
     window: Page, finger: Fingertip, person: Person
 ) -> None:
     sign_in(window, person)
+    to_devices(window)
     finger.is_refused()
     press(window, "add-device", "add-passkey")
     expect(window.get_by_test_id("passkey-error")).to_contain_text("Ключ доступа не создан")
@@ -205,7 +209,7 @@ def test_a_finger_that_is_not_recognised_is_told_and_other_ways_remain(
     expect(window.get_by_test_id("passkey")).to_be_enabled()
     expect(window.get_by_test_id("use-backup-code")).to_be_visible()
     enter_code(window, person)
-    expect(window).to_have_url(DEVICES)
+    expect(window).to_have_url(OPERATIONS)
 
 
 def test_a_passkey_that_asked_for_no_finger_is_refused_by_the_portal(
@@ -221,7 +225,7 @@ def test_a_passkey_that_asked_for_no_finger_is_refused_by_the_portal(
     error = window.get_by_test_id("passkey-error")
     expect(error).to_have_text(re.compile("Ключ доступа не подошёл. Осталось попыток: 4."))
     expect(window.get_by_test_id("code")).not_to_have_attribute("aria-invalid", "true")
-    expect(window).not_to_have_url(DEVICES)
+    expect(window).not_to_have_url(OPERATIONS)
 
 
 def ask_for_no_finger(route: Route) -> None:
@@ -323,7 +327,7 @@ def test_a_portal_that_does_not_answer_is_told(
     expect(window.get_by_test_id("passkey")).to_be_enabled()
     window.unroute("**/signin/passkey/options")
     press(window, "passkey")
-    expect(window).to_have_url(DEVICES)
+    expect(window).to_have_url(OPERATIONS)
 
 
 def test_a_password_step_that_ended_meanwhile_leads_back_to_sign_in(
@@ -368,6 +372,7 @@ def test_at_an_ip_address_the_page_says_where_passkeys_work(
     fill(page, email=person.account.email, password=person.password)
     press(page, "enter")
     enter_code(page, person)
+    to_devices(page)
     press(page, "add-device")
     expect(page.get_by_test_id("add-passkey")).to_have_count(0)
     expect(page.get_by_text(f"по адресу {site}")).to_be_visible()
@@ -382,4 +387,4 @@ def test_without_scripts_the_other_ways_remain(
     expect(plain.get_by_test_id("passkey")).to_be_hidden()
     expect(plain.get_by_test_id("use-backup-code")).to_be_visible()
     enter_code(plain, person)
-    expect(plain).to_have_url(DEVICES)
+    expect(plain).to_have_url(OPERATIONS)

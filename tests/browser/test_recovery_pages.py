@@ -18,7 +18,14 @@ from tests.conftest import ADMINISTRATOR
 from tests.people import Person, act, enrol, invite
 from tests.recovering import Scene
 from tests.scenes import Scenes
-from tests.signing import enter_password, fill, press, sign_in, wait_to_be_asked_again
+from tests.signing import (
+    come_signed_in,
+    enter_password,
+    fill,
+    press,
+    sign_in,
+    wait_to_be_asked_again,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +129,7 @@ class Stage:
     def desk(self, path: str = "", person: Person | None = None) -> Page:
         """The specialist's page of the case, or another one of theirs."""
         page = self.new_window()
-        sign_in(page, person or self.specialist)
+        come_signed_in(page, person or self.specialist, self.site)
         page.goto(path or f"/support/cases/{self.case.id}")
         return page
 

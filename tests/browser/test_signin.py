@@ -13,6 +13,7 @@ from portal.account import Role, links
 from portal.database import db
 from tests.people import Person, enrol, next_code
 from tests.signing import (
+    OPERATIONS,
     choose_password,
     enrol_app,
     enter_code,
@@ -21,6 +22,7 @@ from tests.signing import (
     link,
     press,
     sign_in,
+    to_devices,
     type_code_back,
     wait_to_be_asked_again,
 )
@@ -91,7 +93,7 @@ def test_enter_sends_each_form(window: Page, person: Person) -> None:
     next_code()
     window.keyboard.type(person.code)
     window.keyboard.press("Enter")
-    expect(window).to_have_url(DEVICES)
+    expect(window).to_have_url(OPERATIONS)
 
 
 def test_a_wrong_password_keeps_the_email_and_waits_for_another(
@@ -127,7 +129,7 @@ def test_wrong_codes_are_counted_and_then_the_password_is_asked_again(
     fill(window, password=person.password)
     press(window, "enter")
     enter_code(window, person)
-    expect(window).to_have_url(DEVICES)
+    expect(window).to_have_url(OPERATIONS)
 
 
 def test_a_backup_code_opens_the_portal_and_is_replaced(
@@ -146,7 +148,7 @@ def test_a_backup_code_opens_the_portal_and_is_replaced(
     new = replacement.inner_text()
     assert new not in person.codes
     press(window, "replacement-kept")
-    expect(window).to_have_url(DEVICES)
+    to_devices(window)
     expect(window.get_by_test_id("codes-left")).to_have_text("10 из 10")
     assert any("код" in each.subject.lower() for each in post.letters(EMAIL))
 
@@ -165,6 +167,7 @@ def test_a_code_confirms_a_change_and_the_window_is_back_where_it_was(
     window: Page, person: Person
 ) -> None:
     sign_in(window, person)
+    to_devices(window)
     wait_to_be_asked_again()
     window.reload()
     expect(window.get_by_test_id("add-device")).to_have_count(0)
@@ -200,7 +203,7 @@ def shown(page: Page) -> list[str]:
 
 def test_an_invited_person_enrols_an_app_and_is_in(codes_page: Page) -> None:
     type_code_back(codes_page)
-    expect(codes_page).to_have_url(DEVICES)
+    to_devices(codes_page)
     expect(codes_page.get_by_test_id("codes-left")).to_have_text("10 из 10")
     expect(codes_page.get_by_test_id("device")).to_have_count(1)
 
@@ -275,7 +278,7 @@ def test_a_forgotten_password_is_chosen_anew_by_letter(
     expect(window.get_by_test_id("done")).to_have_text("Пароль изменён. Войдите с новым паролем.")
     person.password = NEW_PASSWORD
     sign_in(window, person)
-    expect(window).to_have_url(DEVICES)
+    expect(window).to_have_url(OPERATIONS)
 
 
 # A session that ended, and other places
@@ -306,8 +309,10 @@ def test_a_button_pressed_after_the_session_ended_changes_nothing_and_says_so(
     window: Page, new_window: Callable[..., Page], person: Person, watch: Watch
 ) -> None:
     sign_in(window, person)
+    to_devices(window)
     other = new_window("10.20.4.18")
     sign_in(other, person)
+    to_devices(other)
     press(other, "end-session")
     expect(other.get_by_test_id("done")).to_have_text("Сеансы завершены.")
     watch.means(401)
@@ -321,11 +326,12 @@ def test_half_an_hour_of_rest_ends_the_session(window: Page, person: Person, tim
     window.reload()
     expect(window).to_have_url(SIGN_IN)
     sign_in(window, person)
-    expect(window).to_have_url(DEVICES)
+    expect(window).to_have_url(OPERATIONS)
 
 
 def test_the_back_button_shows_nothing_after_signing_out(window: Page, person: Person) -> None:
     sign_in(window, person)
+    to_devices(window)
     expect(window.get_by_test_id("device")).to_have_count(1)
     sign_out(window)
     window.go_back()
@@ -355,7 +361,7 @@ def test_all_of_it_is_there_in_english(window: Page, person: Person) -> None:
     expect(window.get_by_test_id("code")).to_be_visible()
     expect_english(window)
     enter_code(window, person)
-    expect(window).to_have_url(DEVICES)
+    expect(window).to_have_url(OPERATIONS)
     expect(window.locator("html")).to_have_attribute("lang", "en")
     expect_english(window)
 

@@ -1,0 +1,170 @@
+"""How the lines of a campaign are gathered, and judged before anything is sent.
+
+They come in batches, each kept in a transaction of its own, so that a hundred thousand of them
+hold up nobody for long. Judging a batch is one statement.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, case, distinct, exists, func, insert, select, update
+
+from portal import checks, clock, limits, proofs
+from portal.account import Account
+from portal.campaign.campaign import Campaign, Outcome, State, Way, find
+from portal.campaign.tables import campaign_items, campaigns
+from portal.checks import BadValueError
+from portal.confirmation import Standing
+from portal.confirmation.tables import confirmations
+from portal.confirmation.tables import proofs as proved
+from portal.database import db
+from portal.limits import Limit
+from portal.organisation import memberships, organisations, records
+
+BATCH = 1000
+OFTEN = (Limit(30, timedelta(hours=1)),)  # lists of one administrator: each may be very long
+LONGEST_SHOWN = 40  # of a line that names no organisation
+
+
+class Line(NamedTuple):
+    """A line of a list: its number, and what stands there; None: it cannot be read."""
+
+    place: int
+    text: str | None
+
+
+_ADD = insert(campaigns)
+_ADD_ITEM = insert(campaign_items)
+_PLACES = [f"id_{place}" for place in range(BATCH)]
+_OWN = select(memberships.c.organisation_id).where(
+    memberships.c.account_id == bindparam("by"),
+    memberships.c.organisation_id.in_([bindparam(place) for place in _PLACES]),
+)
+_EARLIER = campaign_items.alias("earlier")
+_IS_TWICE = exists(
+    select(_EARLIER.c.place)
+    .where(
+        _EARLIER.c.campaign_id == campaign_items.c.campaign_id,
+        _EARLIER.c.organisation_id == campaign_items.c.organisation_id,
+        _EARLIER.c.place < campaign_items.c.place,
+    )
+    .correlate(campaign_items)
+)
+_CONFIRMED = (
+    select(func.count(distinct(proved.c.kind)))
+    .select_from(organisations)
+    .join(records, records.c.id == organisations.c.record_id)
+    .join(proved, proved.c.organisation_id == organisations.c.id)
+    .where(
+        organisations.c.id == campaign_items.c.organisation_id,
+        proved.c.person == records.c.person,
+        proved.c.fingerprint.in_([records.c.phone_fingerprint, records.c.email_fingerprint]),
+    )
+    .correlate(campaign_items)
+    .scalar_subquery()
+)
+_IS_ASKED = exists(
+    select(confirmations.c.id)
+    .join(organisations, organisations.c.id == confirmations.c.organisation_id)
+    .where(
+        confirmations.c.organisation_id == campaign_items.c.organisation_id,
+        confirmations.c.state == Standing.OPEN,
+        confirmations.c.record_id == organisations.c.record_id,
+        confirmations.c.expires_at > bindparam("now"),
+    )
+    .correlate(campaign_items)
+)
+_JUDGE = (
+    update(campaign_items)
+    .where(
+        campaign_items.c.campaign_id == bindparam("of"),
+        campaign_items.c.place.between(bindparam("first"), bindparam("last")),
+        campaign_items.c.outcome.is_(None),
+    )
+    .values(
+        outcome=case(
+            (_IS_TWICE, Outcome.TWICE),
+            (_CONFIRMED == 2, Outcome.CONFIRMED),
+            (_IS_ASKED, Outcome.ASKED),
+            else_=Outcome.WAITING,
+        )
+    )
+)
+_OF_THIS = campaign_items.c.campaign_id == bindparam("of")
+_SIZE = select(func.count()).select_from(campaign_items).where(_OF_THIS)
+_LETTERS = _SIZE.where(campaign_items.c.outcome == Outcome.WAITING)
+_OFFER = (
+    update(campaigns)
+    .where(campaigns.c.id == bindparam("of"), campaigns.c.state == State.CHOOSING)
+    .values(
+        state=State.DRAFT,
+        made_at=bindparam("now"),
+        size=_SIZE.scalar_subquery(),
+        letters=_LETTERS.scalar_subquery(),
+    )
+)
+
+
+def may_begin_at(owner: Account) -> datetime | None:
+    """When an administrator may choose the next list, or None if that is now."""
+    return limits.free_at(_name(owner), OFTEN)
+
+
+def begin(owner: Account, way: Way) -> str:
+    """A campaign that nobody sees before it is offered; returns its id."""
+    limits.use(_name(owner))
+    id = proofs.new_public_id()
+    values = {
+        "id": id,
+        "account_id": owner.id,
+        "way": way,
+        "state": State.CHOOSING,
+        "made_at": clock.now(),
+    }
+    db.execute(_ADD, values)
+    return id
+
+
+def _name(owner: Account) -> str:
+    return f"lists of {owner.id}"
+
+
+def add(id: str, owner: Account, lines: Sequence[Line]) -> None:
+    """Keep and judge some more lines, `BATCH` at most; their places are those after all earlier."""
+    readable = {line.place: _id_in(line) for line in lines}
+    asked = dict.fromkeys(_PLACES, "") | dict(zip(_PLACES, readable.values(), strict=False))
+    own = {row.organisation_id for row in db.all(_OWN, by=owner.id, **asked)}
+    rows: list[dict[str, object]] = []
+    for place, text in lines:
+        is_own = readable[place] in own
+        strange = Outcome.UNKNOWN if readable[place] else Outcome.UNREADABLE
+        rows.append(
+            {
+                "campaign_id": id,
+                "place": place,
+                "organisation_id": readable[place] if is_own else None,
+                "typed": None if is_own else (text or "")[:LONGEST_SHOWN],
+                "outcome": None if is_own else strange,
+            }
+        )
+    db.execute(_ADD_ITEM, *rows)
+    first, last = lines[0].place, lines[-1].place
+    db.execute(_JUDGE, {"of": id, "first": first, "last": last, "now": clock.now()})
+
+
+def offer(id: str) -> Campaign:
+    """All lines are there: its owner may look at them, and start."""
+    offered = db.changed(_OFFER, of=id, now=clock.now())
+    found = find(id)
+    assert offered, "it is offered once"
+    assert found, "it was there a moment ago"
+    return found
+
+
+def _id_in(line: Line) -> str:
+    """The ID that a line names, or nothing."""
+    try:
+        return checks.organisation_id(line.text or "")
+    except BadValueError:
+        return ""

@@ -1,0 +1,48 @@
+"""Messages wait here until the delivery worker hands them to a gateway.
+
+A message is a row, posted in the same transaction as the change it tells of: both happen or
+neither does. What it says is kept as words for a template, encrypted, and wiped once it left.
+Claiming a message moves its due time forward, so a worker that dies with a message in its hands
+gives it back simply by being late. One that failed for good keeps its words for a while, so that
+it can be sent again; a code and what was withdrawn keep none.
+"""
+
+from portal.outbox.delivering import LEASE, TRIED_FOR, deliver_due
+from portal.outbox.failures import (
+    Failed,
+    claim_telling,
+    failed,
+    failed_of,
+    forget_worthless,
+    has_untold,
+    send_again,
+    state,
+    untold,
+    was_told_about,
+)
+from portal.outbox.posting import post, readdress, reword, withdraw, withdraw_all
+from portal.outbox.tables import State, messages, state_of
+
+__all__ = [
+    "LEASE",
+    "TRIED_FOR",
+    "Failed",
+    "State",
+    "claim_telling",
+    "deliver_due",
+    "failed",
+    "failed_of",
+    "forget_worthless",
+    "has_untold",
+    "messages",
+    "post",
+    "readdress",
+    "reword",
+    "send_again",
+    "state",
+    "state_of",
+    "untold",
+    "was_told_about",
+    "withdraw",
+    "withdraw_all",
+]

@@ -1,0 +1,234 @@
+"""The delivery worker's steps: claiming a message, handing it over, noting how that ended."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import structlog
+from flask import current_app
+from sqlalchemy import LargeBinary, Row, bindparam, or_, select, type_coerce, update
+
+from portal import clock, journal, keys
+from portal.database import db
+from portal.gateways import Gateway, Outgoing, Reason, Trouble
+from portal.outbox.tables import messages
+
+# A message whose worker died leaves within 2 minutes by another (product.md, «Numbers»).
+LEASE = timedelta(seconds=90)
+TRIED_FOR = timedelta(hours=4)
+KEPT_FOR = timedelta(days=7)  # as long as a confirmation's link works: longer, and it is old news
+
+log = structlog.get_logger()
+
+
+class Retry(NamedTuple):
+    """The waits after each failed try; the last one repeats."""
+
+    waits: tuple[timedelta, ...]
+
+    def after(self, attempts: int) -> timedelta:
+        return self.waits[min(attempts, len(self.waits)) - 1]
+
+
+def _retry(*seconds: int) -> Retry:
+    return Retry(tuple(timedelta(seconds=each) for each in seconds))
+
+
+URGENT = _retry(5, 15, 30, 60)  # codes: never after they expired
+PATIENT = _retry(0, 300)  # everything else: for TRIED_FOR
+
+# Decrypted only when it is written out: one message that nobody can read holds up no other.
+_NEXT = (
+    select(
+        *(each for each in messages.c if each.name not in {"recipient", "words"}),
+        type_coerce(messages.c.recipient, LargeBinary).label("recipient"),
+        type_coerce(messages.c.words, LargeBinary).label("words"),
+    )
+    .where(
+        messages.c.channel == bindparam("of"),
+        messages.c.due_at <= bindparam("now"),
+        or_(messages.c.worth_until.is_(None), messages.c.worth_until > bindparam("now")),
+    )
+    .order_by(messages.c.due_at)
+    .limit(1)
+)
+_CLAIM = (
+    update(messages)
+    .where(messages.c.id == bindparam("of"), messages.c.due_at == bindparam("seen"))
+    .values(attempts=messages.c.attempts + 1, due_at=bindparam("until"))
+)
+_THIS = messages.c.id == bindparam("of")
+_KEEP_DELIVERED = (
+    update(messages)
+    .where(_THIS, messages.c.delivered_at.is_(None))
+    .values(
+        due_at=None,
+        words=None,
+        worth_until=None,
+        delivered_at=bindparam("now"),
+        failed_at=None,
+        trouble=None,
+        gateway_id=bindparam("known_as"),
+    )
+)
+_STILL_WAITS = (_THIS, messages.c.due_at.is_not(None))
+_FAIL = (
+    update(messages)
+    .where(*_STILL_WAITS)
+    .values(
+        due_at=None,
+        failed_at=bindparam("now"),
+        trouble=bindparam("why"),
+        worth_until=bindparam("until"),
+    )
+)
+_WIPE = update(messages).where(_THIS).values(words=None)
+_POSTPONE = (
+    update(messages)
+    .where(*_STILL_WAITS)
+    .values(due_at=bindparam("until"), trouble=bindparam("why"))
+)
+
+
+def deliver_due(channel: str, gateway: Gateway) -> int:
+    """Hand every due message of a channel to its gateway; returns how many were tried."""
+    tried = 0
+    with db.reading():
+        message = db.one(_NEXT, of=channel, now=clock.now())
+    if message is not None:
+        with db.writing():
+            message = _claim(channel)
+            db.commit()
+    while message is not None:
+        outcome = _hand_over(message, gateway)
+        tried += 1
+        with db.writing():  # one transaction for the end of a message and the claim of the next
+            _settle(message, outcome)
+            message = _claim(channel)
+            db.commit()
+    return tried
+
+
+def chain_of(message: Any) -> str:
+    """The chain of the journal that tells of a message."""
+    if message.organisation_id:
+        return f"organisation:{message.organisation_id}"
+    return f"account:{message.account_id}"
+
+
+def template(name: str) -> Any:
+    return current_app.jinja_env.get_template(name)
+
+
+def _claim(channel: str) -> Row[Any] | None:
+    now = clock.now()
+    message = db.one(_NEXT, of=channel, now=now)
+    if message is None:
+        return None
+    claim = {"of": message.id, "seen": message.due_at, "until": now + LEASE}
+    return message if db.changed(_CLAIM, **claim) else None
+
+
+def _hand_over(message: Row[Any], gateway: Gateway) -> str | Trouble:
+    """Try once; returns the gateway's id of the message, or what went wrong."""
+    if message.useful_until and message.useful_until <= clock.now():
+        return Trouble(Reason.EXPIRED, permanent=True)
+    try:
+        return gateway.send(_render(message))
+    except Trouble as trouble:
+        log.warning(
+            "message did not leave",
+            message=message.id,
+            letter=message.letter,
+            reason=trouble.reason,
+            cause=type(trouble.__cause__).__name__,
+        )
+        return trouble
+    except Exception:  # one bad message must not stop the post
+        log.exception("message could not be written", message=message.id, letter=message.letter)
+        return Trouble(Reason.REFUSED, permanent=True)
+
+
+def _settle(message: Row[Any], outcome: str | Trouble) -> None:
+    """Note how a try ended: it left, it never will, or it is due again later."""
+    now = clock.now()
+    if not isinstance(outcome, Trouble):
+        known_as = outcome[:200] or None
+        db.execute(_KEEP_DELIVERED, {"of": message.id, "now": now, "known_as": known_as})
+        return
+    due_at = now + (URGENT if message.useful_until else PATIENT).after(message.attempts + 1)
+    reason = _given_up(message, outcome, due_at, now)
+    if outcome.permanent:
+        reason = outcome.reason
+    if reason is None:
+        db.execute(_POSTPONE, {"of": message.id, "until": due_at, "why": outcome.reason})
+    else:
+        _fail(message, reason, now)
+
+
+def _given_up(
+    message: Row[Any], trouble: Trouble, due_at: datetime, now: datetime
+) -> Reason | None:
+    """Why there is no further try, or None."""
+    if message.useful_until:
+        return Reason.EXPIRED if due_at >= message.useful_until else None
+    if now < message.posted_at + TRIED_FOR:
+        return None
+    # What is at fault here is mended here, not by waiting: that is worth knowing to the end.
+    is_ours = trouble.reason is Reason.MISCONFIGURED
+    return Reason.MISCONFIGURED if is_ours else Reason.GIVEN_UP
+
+
+def _fail(message: Row[Any], reason: Reason, now: datetime) -> None:
+    """Never try it again by itself. Its words stay while somebody may want it sent again."""
+    worth_until = None if message.useful_until else _worth_until(message, now)
+    ending = {"of": message.id, "now": now, "why": reason, "until": worth_until}
+    if not db.changed(_FAIL, **ending):
+        return  # withdrawn meanwhile
+    if worth_until is None:
+        db.execute(_WIPE, {"of": message.id})
+    journal.record(
+        chain_of(message),
+        "message.failed",
+        "delivery",
+        message=message.id,
+        letter=message.letter,
+        reason=reason,
+    )
+
+
+def _worth_until(message: Row[Any], now: datetime) -> datetime | None:
+    """Until when sending the message again would make sense; None if it does not now."""
+    longest = min(now + KEPT_FOR, message.worth_until or now + KEPT_FOR)
+    try:
+        until = json.loads(_decrypt(message.words, "words")).get("until")
+    except Trouble:
+        return longest  # its key may be put back
+    end = min(datetime.fromisoformat(until), longest) if until else longest
+    return end if end > now else None
+
+
+def _render(message: Row[Any]) -> Outgoing:
+    """Write the message out. A letter's first line of text is its subject."""
+    words = json.loads(_decrypt(message.words, "words"))
+    folder = "sms" if message.channel == "sms" else "letters"
+    text = template(f"{folder}/{message.letter}.txt").render(words).strip()
+    subject, html = "", ""
+    if message.channel == "email":
+        subject, _, text = text.partition("\n")
+        html = template(f"letters/{message.letter}.html").render(words | {"subject": subject})
+    return Outgoing(
+        id=message.id,
+        recipient=_decrypt(message.recipient, "recipient"),
+        subject=subject,
+        text=text.strip() + ("\n" if message.channel == "email" else ""),
+        html=html,
+        posted_at=message.posted_at,
+    )
+
+
+def _decrypt(stored: bytes, column: str) -> str:
+    try:
+        return keys.decrypt(stored, f"messages.{column}")
+    except keys.UnreadableError as error:
+        raise Trouble(Reason.MISCONFIGURED) from error  # its key may be put back

@@ -1,0 +1,220 @@
+"""How an organisation is sent to the specialists, who works on it, and what they decide."""
+
+import json
+from enum import StrEnum
+
+from sqlalchemy import bindparam, insert, update
+
+from portal import clock, confirmation, journal, organisation, outbox, proofs
+from portal.account import Account
+from portal.confirmation import write
+from portal.database import db
+from portal.language import mark as _
+from portal.organisation import MovedError, Organisation, Status
+from portal.organisation.status import move
+from portal.verification.tables import verifications
+from portal.verification.verification import Outcome, Verification, last_one, open_one
+
+MISSING = {
+    "phone": _("подтвердите номер телефона"),
+    "email": _("подтвердите email"),
+}
+REMARKS = _("исправьте строки, на которые указал специалист")
+SENT = {Status.UNVERIFIED: Status.SUBMITTED, Status.EDITING: Status.RESUBMITTED}
+RETURNED = {Status.SUBMITTED: Status.UNVERIFIED, Status.RESUBMITTED: Status.EDITING}
+LONGEST_REMARK = 500
+
+_ADD = insert(verifications)
+_THIS = (verifications.c.id == bindparam("of"), verifications.c.ended_at.is_(None))
+_TAKE = (
+    update(verifications)
+    .where(*_THIS, verifications.c.specialist_id.is_not_distinct_from(bindparam("seen")))
+    .values(specialist_id=bindparam("by"), taken_at=bindparam("now"))
+)
+_RELEASE = (
+    update(verifications)
+    .where(*_THIS, verifications.c.specialist_id == bindparam("by"))
+    .values(specialist_id=None, taken_at=None)
+)
+_END = (
+    update(verifications)
+    .where(*_THIS)
+    .values(outcome=bindparam("how"), ended_at=bindparam("now"), remarks=bindparam("what"))
+)
+
+
+class Sent(StrEnum):
+    """What came of sending an organisation for verification."""
+
+    SENT = "sent"
+    NOT_READY = "not_ready"  # `missing` says what
+    NOT_NOW = "not_now"  # its status says why
+
+
+def missing(found: Organisation) -> list[str]:
+    """What is missing before an organisation can be sent: marked words for the page."""
+    proved = confirmation.proved(found)
+    needed = [words for kind, words in MISSING.items() if kind not in proved]
+    return [*needed, REMARKS] if _is_unmended(found) else needed
+
+
+def _is_unmended(found: Organisation) -> bool:
+    """Whether it is just what a specialist returned with remarks on its rows.
+
+    Sending it again would open the operational part, whatever the remarks say.
+    """
+    last = returned(found) if found.status is Status.EDITING else None
+    return last is not None and last.record_id == found.record_id and any(last.remarks)
+
+
+def submit(found: Organisation, by: Account, address: object) -> Sent:
+    """Send an organisation to the specialists, once both contacts are confirmed."""
+    if not found.is_administrators_turn:
+        return Sent.NOT_NOW
+    if missing(found):
+        return Sent.NOT_READY
+    id = proofs.new_public_id()
+    move(
+        found.id,
+        found.status,
+        SENT[found.status],
+        by.id,
+        address,
+        record=found.record_id,
+        verification=id,
+    )
+    values = {
+        "id": id,
+        "organisation_id": found.id,
+        "record_id": found.record_id,
+        "submitted_at": clock.now(),
+        "submitted_by": by.id,
+    }
+    db.execute(_ADD, values)
+    return Sent.SENT
+
+
+def take(waiting: Verification, specialist: Account) -> bool:
+    """Work on a verification, instead of who is shown to do so; False if it is another by now."""
+    if not waiting.is_open:
+        return False
+    seen, now = waiting.specialist_id, clock.now()
+    if not db.changed(_TAKE, of=waiting.id, seen=seen, by=specialist.id, now=now):
+        return False
+    details = {"instead_of": seen} if seen else {}
+    _note(waiting, "taken", specialist, **details)
+    return True
+
+
+def release(waiting: Verification, specialist: Account) -> bool:
+    """Leave a verification to others; False if it was not one's own."""
+    if not db.changed(_RELEASE, of=waiting.id, by=specialist.id):
+        return False
+    _note(waiting, "released", specialist)
+    return True
+
+
+def may_decide(waiting: Verification, specialist: Account) -> bool:
+    """Whether this specialist works on it, and the organisation is still what was sent."""
+    return _undecided(waiting, specialist) is not None
+
+
+def verify(waiting: Verification, specialist: Account, address: object) -> bool:
+    """Say that the record is right: the operational part is open. Raises MovedError.
+
+    False, and nothing changes, if a contact is not confirmed any more; `missing` says which.
+    """
+    found = _must_be_undecided(waiting, specialist)
+    if missing(found):
+        return False
+    organisation.keep_verified(found, specialist.id, address)
+    _end(waiting, Outcome.VERIFIED, {})
+    write(
+        "verified",
+        found.administrator_email,
+        found.id,
+        found.details,
+        about=waiting.id,
+        at=clock.now().isoformat(),
+    )
+    return True
+
+
+def send_back(
+    waiting: Verification, specialist: Account, remarks: dict[str, str], address: object
+) -> None:
+    """Return an organisation with a remark per field (`""`: on the whole). Raises MovedError."""
+    found = _must_be_undecided(waiting, specialist)
+    to = RETURNED[found.status]
+    move(found.id, found.status, to, specialist.id, address, verification=waiting.id)
+    _end(waiting, Outcome.RETURNED, remarks)
+    labels = organisation.ORGANISATION_FIELDS | organisation.PERSON_FIELDS
+    write(
+        "returned",
+        found.administrator_email,
+        found.id,
+        found.details,
+        about=waiting.id,
+        at=clock.now().isoformat(),
+        remarks=[
+            {"label": labels[name] if name else "", "remark": remarks[name]}
+            for name in ("", *labels)
+            if name in remarks
+        ],
+        is_closed_now=found.is_open,
+    )
+
+
+def returned(found: Organisation) -> Verification | None:
+    """The verification that came back with remarks, until the organisation is sent again."""
+    last = last_one(found.id) if found.is_administrators_turn else None
+    return last if last and last.outcome is Outcome.RETURNED else None
+
+
+def end_outdated(found: Organisation) -> None:
+    """End the verification whose record or status the organisation has left."""
+    waiting = open_one(found.id)
+    if waiting and (waiting.record_id != found.record_id or not found.is_specialists_turn):
+        _end(waiting, Outcome.CHANGED, {})
+
+
+def _undecided(waiting: Verification, specialist: Account) -> Organisation | None:
+    """The organisation, if this specialist works on it and it is what was shown to them."""
+    found = organisation.find(waiting.organisation_id)
+    now = open_one(waiting.organisation_id)
+    if (
+        found is None
+        or now is None
+        or now.id != waiting.id
+        or now.specialist_id != specialist.id
+        or now.record_id != found.record_id
+        or not found.is_specialists_turn
+    ):
+        return None
+    return found
+
+
+def _must_be_undecided(waiting: Verification, specialist: Account) -> Organisation:
+    found = _undecided(waiting, specialist)
+    if found is None:
+        raise MovedError
+    return found
+
+
+def _end(waiting: Verification, how: Outcome, remarks: dict[str, str]) -> None:
+    what = json.dumps(remarks, ensure_ascii=False) if remarks else None
+    ended = db.changed(_END, of=waiting.id, how=how, now=clock.now(), what=what)
+    if not ended:
+        raise MovedError
+    outbox.withdraw_all(waiting.id)
+
+
+def _note(waiting: Verification, what: str, specialist: Account, **details: object) -> None:
+    """Add a line to the organisation's journal: who works on its verification."""
+    journal.record(
+        f"organisation:{waiting.organisation_id}",
+        f"verification.{what}",
+        specialist.id,
+        verification=waiting.id,
+        **details,
+    )

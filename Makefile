@@ -3,9 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CHROMIUM := chromium chromium-browser google-chrome
+PROXIES := nginx caddy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types lock translations screenshots bench clean chromium
+.PHONY: help run test check lint types lock translations screenshots bench clean chromium proxies
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -13,7 +14,7 @@ help: ## Show this list
 run: .venv/.portal ## Start the portal with sample organisations at http://127.0.0.1:8000
 	@$(BIN)/portal run --demo
 
-test: .venv/.test chromium ## Run all the tests, a real browser included
+test: .venv/.test chromium proxies ## Run all the tests, a real browser included
 	$(BIN)/pytest -n 2 --dist loadscope -q
 
 check: lint types test ## Lint, types and tests: what has to pass before a commit
@@ -25,8 +26,9 @@ lint: .venv/.test
 types: .venv/.test
 	$(BIN)/mypy
 
-screenshots: .venv/.test chromium ## Write every page and state to docs/screenshots
+screenshots: .venv/.test chromium ## Write every page and state to docs/screenshots, and the pictures of help
 	$(BIN)/python -m tests.screenshots
+	$(BIN)/python -m tests.pictures
 
 bench: .venv/.test ## Measure what a journey costs, against a bare page
 	$(BIN)/python -m tests.bench
@@ -46,6 +48,12 @@ clean: ## Remove what was installed, and the local database
 chromium: .venv/.made ## Install a browser for the tests where there is none
 	@for name in $(CHROMIUM); do command -v $$name >/dev/null && exit 0; done; \
 		tests/root apt-get update -q && tests/root apt-get install -q -y chromium
+
+# Fetched and unpacked, not installed: a package of these would start a server on port 80.
+proxies: .venv/.made ## Fetch the reverse proxies that deploy/ is tested with where there are none
+	@for name in $(PROXIES); do \
+		PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || test -x .venv/proxies/usr/*bin/$$name || tests/fetch $$name; \
+	done
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || (echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1)

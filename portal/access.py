@@ -22,7 +22,7 @@ from portal.language import gettext as _
 from portal.language import mark
 from portal.limits import Limit
 from portal.organisation import Organisation
-from portal.pages import SAFE_METHODS, client_address, htmx, respond, sorry
+from portal.pages import SAFE_METHODS, client_address, htmx, opens_above, respond, sorry
 
 Guard = Callable[[], ResponseReturnValue | None]
 
@@ -229,10 +229,16 @@ def _ask_to_sign_in() -> Response:
         return cast(Response, redirect(where, 303))
     if htmx():
         return Response(status=204, headers={"HX-Redirect": where})
+    came_from = request.path if request.method in SAFE_METHODS else opens_above(request.path)
+    if came_from and PATH.fullmatch(came_from):
+        cookie[CAME_FOR] = came_from
     return sorry(
         401,
         _("Вы вышли из портала"),
-        _("Время сеанса истекло, или его завершили в другом окне. Войдите и повторите действие."),
+        _(
+            "Время сеанса истекло, его завершили в другом окне, или изменились ваши права. "
+            "Ничего не сделано. Войдите и повторите: мы вернём вас на ту же страницу."
+        ),
         way=(where, _("Войти")),
     )
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, select, update
 
-from portal import account, clock, journal, limits, outbox
+from portal import account, clock, confirmation, journal, limits, outbox, verification
 from portal.account import OPERATIONAL, Account, Role
 from portal.account.session import LIVE, Stage, live_values
 from portal.account.tables import accounts, sessions
@@ -62,6 +62,24 @@ class Entry(NamedTuple):
     seen_at: datetime
 
 
+class Step(StrEnum):
+    """What comes next while it is the administrator's turn."""
+
+    REMARKS = "remarks"  # the administrator mends what a specialist returned
+    ERROR = "error"  # the administrator looks into an error that was reported
+    REQUEST = "request"  # the administrator asks the responsible person to confirm
+    REQUEST_AGAIN = "request_again"  # the same: the last request of this record has ended
+    ANSWER = "answer"  # the responsible person confirms
+    SENDING = "sending"  # the administrator sends it for verification
+
+
+class Waits(NamedTuple):
+    """What a blocked organisation waits for."""
+
+    step: Step
+    contacts: tuple[str, ...]  # `phone`, `email`: which are not confirmed
+
+
 class Reminded(StrEnum):
     """What came of asking the administrator."""
 
@@ -109,6 +127,29 @@ def see(entry: Entry) -> None:
     db.execute(_SEE, {"of": entry.session_id, "now": clock.now()})
 
 
+def waits_for(found: Organisation) -> Waits | None:
+    """What keeps an organisation from the specialists; None if it is not its administrator's turn.
+
+    It answers as the administrator's own page does.
+    """
+    if not found.is_administrators_turn:
+        return None
+    progress = confirmation.progress_of([found.id])[found.id]
+    contacts = tuple(kind for kind in ("phone", "email") if kind not in progress.proved)
+    last = progress.last
+    if verification.is_unmended(found):
+        step = Step.REMARKS
+    elif not contacts:
+        step = Step.SENDING
+    elif last and last.is_reported:
+        step = Step.ERROR
+    elif last and last.is_open:
+        step = Step.ANSWER
+    else:
+        step = Step.REQUEST_AGAIN if last and last.is_current else Step.REQUEST
+    return Waits(step, contacts)
+
+
 def may_remind_at(organisation_id: str) -> datetime | None:
     """When the administrator may be reminded again; None if that is now."""
     return limits.free_at(_name(organisation_id), ONE_A_DAY)
@@ -119,7 +160,8 @@ def remind(found: Organisation, by: Account, address: object) -> Reminded:
 
     Where none has an account, the address on record gets the letter.
     """
-    if not found.is_administrators_turn:
+    waits = waits_for(found)
+    if waits is None:
         return Reminded.NOT_NOW
     if may_remind_at(found.id):
         return Reminded.TOO_SOON
@@ -129,6 +171,8 @@ def remind(found: Organisation, by: Account, address: object) -> Reminded:
         "asker": by.name or by.email,
         "status": str(found.status),
         "since": found.status_since.isoformat(),
+        "step": str(waits.step),
+        "contacts": list(waits.contacts),
     }
     administrators = account.administrators_of(found.id)
     for each in administrators:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from portal import account, confirmation, organisation, verification
 from portal.checks import BadValueError
-from portal.confirmation import Standing
+from portal.confirmation import Request, Standing
 from portal.organisation import (
     BESIDE_FIELDS,
     EDITED_CHECKS,
@@ -55,6 +55,11 @@ class Correction(NamedTuple):
     @property
     def may_be_taken(self) -> bool:
         return bool(self.proposed) and not self.is_done and not self.error
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it is still proposed, even if it cannot be taken as it is."""
+        return bool(self.proposed) and not self.is_done
 
 
 class Reported(NamedTuple):
@@ -153,6 +158,14 @@ def reported(found: Organisation, draft: Draft | None) -> Reported | None:
         for each in report.corrections
     ]
     return Reported(last.id, rows, report.comment)
+
+
+def left_of(found: Organisation, last: Request | None) -> int:
+    """How many values that the last request's report proposes are not what is written."""
+    if last is None or last.state is not Standing.REPORTED:
+        return 0
+    report = reported(found, None)
+    return sum(row.is_left for row in report.rows) if report else 0
 
 
 def base(found: Organisation, draft: Draft | None) -> tuple[Start, Mapping[str, str]]:

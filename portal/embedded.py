@@ -100,7 +100,7 @@ def _announce_people(base: str) -> None:
     click.echo(f"  Пароль у всех: {sample_people.PASSWORD}")
     click.echo(f"  Ключ для приложения-аутентификатора: {sample_people.SECRET}")
     code = f"import pyotp; print(pyotp.TOTP('{sample_people.SECRET}').now())"
-    click.echo(f'  Код без телефона: .venv/bin/python -c "{code}"')
+    click.echo(f'  Код без телефона: {sys.executable} -c "{code}"')
 
 
 def supervise(*commands: list[str]) -> int:

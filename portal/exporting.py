@@ -13,6 +13,7 @@ import csv
 import unicodedata
 from collections.abc import Iterable, Iterator
 from io import StringIO
+from urllib.parse import quote
 
 from flask import Response, stream_with_context
 
@@ -40,7 +41,9 @@ def lines(header: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[b
 def csv_response(name: str, header: Iterable[str], rows: Iterable[Iterable[object]]) -> Response:
     """A file for the browser to keep, read and written while it is sent."""
     response = Response(stream_with_context(lines(header, rows)), mimetype="text/csv")
-    response.headers.set("Content-Disposition", "attachment", filename=name)
+    # A header is Latin-1, and an organisation's ID may be Cyrillic (RFC 6266).
+    named = f'filename="{name}"' if name.isascii() else f"filename*=UTF-8''{quote(name)}"
+    response.headers["Content-Disposition"] = f"attachment; {named}"
     return response
 
 

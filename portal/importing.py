@@ -317,7 +317,7 @@ def _encoding(path: Path) -> str:
     good = broken = 0
     for block in chain(_blocks(path), [b""]):
         if b"\0" in block:
-            raise UnreadableFileError(_("Это не текст: в файле есть нулевые байты."))
+            raise UnreadableFileError(_("Это не CSV. В Excel выберите «Сохранить как» и «CSV»."))
         text = decoder.decode(block, final=not block)
         plain, bad = len(text.encode("ascii", "ignore")), text.count("\ufffd")
         good, broken = good + len(text) - plain - bad, broken + bad

@@ -8,7 +8,16 @@ from typing import cast
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, Response, current_app, g, make_response, render_template, request
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+)
 from flask_compress import Compress
 from htmx_flask import Htmx
 from htmx_flask.requests import HtmxAwareRequest, HtmxHeaders
@@ -86,6 +95,12 @@ def retry_after(response: Response, until: datetime) -> Response:
     seconds = max(1, round((until - clock.now()).total_seconds()))
     response.headers["Retry-After"] = str(seconds)
     return response
+
+
+def opens_above(path: str) -> str:
+    """The address right above one that only takes forms, if it is that of a page; else nothing."""
+    above = path.rpartition("/")[0]
+    return above if above and current_app.url_map.bind("").test(above, "GET") else ""
 
 
 def htmx() -> HtmxHeaders:
@@ -186,9 +201,12 @@ def _http_error(error: HTTPException) -> Response:
         return cast(Response, error.response)
     titles = {
         404: (_("Такой страницы нет"), _("Проверьте адрес или откройте ссылку из письма.")),
-        405: (_("Так эту страницу не открыть"), _("Откройте ссылку из письма ещё раз.")),
+        405: (_("Так эту страницу не открыть"), _("Вернитесь на страницу назад.")),
         413: (_("Слишком много данных"), _("Сократите текст и отправьте ещё раз.")),
     }
+    above = opens_above(request.path) if error.code == 405 and request.method == "GET" else ""
+    if above:  # the address bar still shows where a form was sent
+        return cast(Response, redirect(above, 303))
     unclear = (_("Портал не понял запрос"), _("Вернитесь на страницу назад и попробуйте ещё раз."))
     code = error.code or BadRequest.code
     response = sorry(code, *titles.get(code, unclear))

@@ -8,8 +8,10 @@ from portal import (
     account,
     clock,
     confirmation,
+    gateways,
     importing,
     organisation,
+    outbox,
     sample_people,
     verification,
 )
@@ -95,6 +97,9 @@ def _verify() -> None:
 def _request(id: str, *confirmed: str) -> None:
     with db.writing():
         asked = confirmation.request(_sample(id), ACTOR)
+        db.commit()
+    outbox.deliver_due("email", gateways.choose("email"))  # the letter came before the answer
+    with db.writing():
         for kind in confirmed:
             prove(_asked(asked), kind, ADDRESS)
         db.commit()

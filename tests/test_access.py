@@ -236,8 +236,6 @@ GET    verifications.evidence      waiting              403        200         4
 GET    verifications.evidence      forged               403        404         403  access.refused
 GET    verifications.take_over     waiting              403        303         403  access.refused
 GET    verifications.take_over     forged               403        404         403  access.refused
-POST   verifications.release       waiting              403        409         403  access.refused
-POST   verifications.release       forged               403        404         403  access.refused
 POST   verifications.decide        waiting              403        409         403  access.refused
 POST   verifications.decide        forged               403        404         403  access.refused
 POST   verifications.take          waiting              403        303         403  access.refused

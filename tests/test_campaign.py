@@ -210,6 +210,20 @@ def test_a_line_is_repeated_across_batches(owner: Account, own: Own) -> None:
     assert counts(known) == {"unknown": campaign.BATCH + 5, "waiting": 2, "twice": 1}
 
 
+def test_an_id_in_lower_case_is_the_one_in_capitals_unless_it_is_one_itself(
+    owner: Account, own: Own, keep: Callable[..., None]
+) -> None:
+    own(2)
+    keep("own-00001")
+    act(account.join, owner, "own-00001", "tests")
+    known = draft(owner, ["own-00000", "own-00001", "OWN-00001", "Own-00000", ELSEWHERE.lower()])
+    assert outcomes(known) == ["waiting", "waiting", "waiting", "twice", "unknown"]
+    with db.reading():
+        ids = [item.id for item in campaign.items(known, most=10)]
+    assert ids[:4] == ["OWN-00000", "own-00001", "OWN-00001", "OWN-00000"]
+    assert ids[4] == ELSEWHERE.lower(), "as it was typed"
+
+
 def test_what_is_no_organisation_of_theirs_stands_nowhere_readable(owner: Account) -> None:
     typed = ["79215550147", ELSEWHERE, "Ломова Ирина"]
     known = draft(owner, typed)

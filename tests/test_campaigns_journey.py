@@ -162,6 +162,33 @@ def test_those_ticked_on_another_page_are_chosen(desk: Browser) -> None:
     assert "Отметьте в списке хотя бы одну организацию." in desk.named("error")
 
 
+def test_ids_are_pasted_however_they_were_written_down(desk: Browser) -> None:
+    desk.open("/campaigns/new").press(TYPED, list="ORG-1, org-2;ORG-3\tORG-1\n\norg-9,")
+    assert lines() == [
+        *(("ORG-1", "waiting"), ("ORG-2", "waiting"), ("ORG-3", "waiting")),
+        *(("ORG-1", "twice"), (None, "unknown")),
+    ]
+
+
+def test_the_lists_say_how_their_organisations_were_chosen(desk: Browser) -> None:
+    send_ids(desk, "ORG-1")
+    upload(desk, b"id\r\norg-1\r\n")
+    choose(desk, "ORG-1")
+    desk.open("/campaigns/new").press(FOUND, typed="ORG-1")
+    assert "Как выбраны: по поиску. Строк: 1." in desk
+    said = " ".join(desk.open("/campaigns").every("campaign"))
+    assert all(way in said for way in ("отмечены", "из файла", "по списку ID", "по поиску"))
+
+
+def test_a_list_that_never_started_speaks_of_no_letters(desk: Browser) -> None:
+    choose(desk, "ORG-1").press(CANCEL)
+    assert desk.named("standing") == "отменён"
+    assert desk.named("turn") == "Список отменён до запуска: по нему ничего не отправлено."
+    assert not desk.has("progress")
+    assert len(desk.every("item")) == 1
+    assert desk.open("/campaigns").named("campaign").endswith("отменён 1 — —")
+
+
 def test_another_s_organisation_looks_as_one_that_is_nowhere(desk: Browser) -> None:
     choose(desk, OTHER, "ORG-8")
     desk.open(f"{desk.path}?outcome=unknown")
@@ -234,8 +261,8 @@ def test_a_file_is_read_however_it_was_saved(desk: Browser, content: bytes) -> N
         (b"\r\n\r\n", "Выберите файл"),
         (b"inn;kpp\r\n1;2\r\n", "Нет столбцов: id."),
         (b"id;id\r\n1;2\r\n", "Столбец назван дважды."),
-        ("id\r\nORG-1".encode("utf-16"), "Это не текст"),
-        (b"PK\x03\x04\x00\x00", "Это не текст"),
+        ("id\r\nORG-1".encode("utf-16"), "Это не CSV"),
+        (b"PK\x03\x04\x00\x00", "В Excel выберите «Сохранить как» и «CSV»."),
         (b'"id\r\nORG-1\r\n', "не закрыты кавычки"),
         (b"x\n" * 100_002, "Разделите их"),
         (b"id\r" + b"x\r" * 100_001, "Разделите их"),
@@ -517,7 +544,7 @@ def table(browser: Browser) -> list[list[str]]:
     answer = browser.ask("get", f"{browser.path}/outcome.csv", buffered=True)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-    assert answer.headers["Content-Disposition"].startswith("attachment; filename=zaprosy-")
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="zaprosy-')
     text = answer.data.decode("utf-8")
     assert text[0] == "\ufeff"
     return list(csv.reader(StringIO(text[1:]), delimiter=";"))

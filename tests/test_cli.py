@@ -149,7 +149,7 @@ def test_a_dry_run_says_that_nothing_was_kept(run: Callable[..., Result], file: 
         (None, "No such file"),
         (b"", "Нет столбцов"),
         (b"id,name\r\n", "Нет столбцов"),
-        (b"\x7fELF\0\0", "не текст"),
+        (b"\x7fELF\0\0", "не CSV"),
         (table({}).replace("kpp", "cpp", 1).encode(), "Нет столбцов: kpp"),
     ],
 )

@@ -41,6 +41,7 @@ def test_both_contacts_are_confirmed(browser: Browser, post: Post, asked: str) -
     assert browser.page.heading == LOMOVA.short_name
     browser.press(PHONE).press(ENTER, code=post.code())
     assert "подтверждён" in browser.named("phone-status")
+    assert "подтвердите email. Не закрывайте" in browser
     assert browser.named("email-status") == "не подтверждён"
     browser.press(EMAIL)
     assert "Письмо отправл" in browser.named("email-sent")
@@ -92,6 +93,8 @@ def test_the_letter_says_until_when_and_how(post: Post, asked: str) -> None:
     letter = post.letters(LOMOVA.email)[0]
     assert letter.subject == "Подтверждение данных"
     assert "С-Терра Клиент" in letter.text
+    assert "подтвердить номер телефона и email, записанные в ИЗКТ" in letter.text
+    assert "телефон кодом из СМС, а email — ссылкой из второго письма." in letter.text
     assert re.search(r"Ссылка действует до \d\d\.\d\d\.\d{4} в \d\d:\d\d мск", letter.text)
 
 
@@ -649,11 +652,35 @@ def test_a_new_phone_asks_for_the_phone_alone(
     confirm_both(browser, post)
     keep(phone="+79215550199")
     ask()
+    letter = post.letters(LOMOVA.email)[-1]
+    assert "подтвердить номер телефона, записанный в ИЗКТ" in letter.text
+    assert "подтвердите телефон кодом из СМС." in letter.text
+    assert "email" not in letter.text
+    assert "email" not in (letter.html or "").lower()
     browser.open(post.link())
+    assert "подтвердите номер телефона. Не закрывайте" in browser
     assert browser.named("phone-status") == "не подтверждён"
     assert "подтверждён" in browser.named("email-status")
     browser.press(PHONE).press(ENTER, code=post.code("+79215550199"))
     assert browser.has("completed")
+
+
+def test_a_new_email_asks_for_the_email_alone(
+    browser: Browser, post: Post, asked: str, keep: Callable[..., None], ask: Callable[..., str]
+) -> None:
+    confirm_both(browser, post)
+    keep(email="new@sever-trakt.example")
+    ask()
+    letter = post.letters("new@sever-trakt.example")[-1]
+    assert "подтвердить email, записанный в ИЗКТ" in letter.text
+    assert "подтвердите email ссылкой из второго письма." in letter.text
+    for words in (letter.text, letter.html or ""):
+        assert "телефон" not in words.lower()
+        assert "СМС" not in words
+    browser.open(post.link("new@sever-trakt.example"))
+    assert "подтвердите email. Не закрывайте" in browser
+    assert browser.named("email-status") == "не подтверждён"
+    assert "подтверждён" in browser.named("phone-status")
 
 
 def test_another_person_asks_for_both(

@@ -319,11 +319,33 @@ def test_another_name_raises_the_question_who_is_meant(boss: Person, office: Bro
     office.press(SHOW, person="other")
     assert office.named("confirm-again") == "Подтвердить заново: телефон и email."
     assert office.has("another-person")
+    assert office.named("same-contacts") == (
+        f"Телефон и email остались прежние: письмо уйдёт на {LOMOVA.email}."
+    )
     assert office.follow(BACK).page.form_of(SHOW).fields["person"] == "other"
     before = now().person
     office.open(DRAFT).press(APPLY)
     assert now().person != before
     assert proved() == set()
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ({"phone": OTHER_PHONE}, f"Email остался прежним: письмо уйдёт на {LOMOVA.email}."),
+        (
+            {"email": "novaya@sever-trakt.example"},
+            "Телефон остался прежним: код в SMS уйдёт на +7 921 555-01-47.",
+        ),
+        ({"phone": OTHER_PHONE, "email": "novaya@sever-trakt.example"}, ""),
+    ],
+)
+def test_contacts_that_another_person_would_inherit_are_named(
+    office: Browser, typed: dict[str, str], words: str
+) -> None:
+    edit(office, last_name="Северная", person="other", **typed)
+    assert office.has("same-contacts") is bool(words)
+    assert not words or office.named("same-contacts") == words
 
 
 @pytest.mark.parametrize(
@@ -717,9 +739,23 @@ def test_corrections_are_taken_over_in_one_press(boss: Person, office: Browser) 
 
 def test_corrections_are_taken_over_row_by_row(office: Browser) -> None:
     report(phone=OTHER_PHONE, position="Директор")
+    assert not office.open(HOME).has("left-proposed"), "all of it is warned of"
     office.open(CORRECTIONS).press(TAKE, take_position="")
     assert office.has("change-phone")
     assert not office.has("change-position")
+    office.press(APPLY)
+    assert office.named("done") == "Изменения применены."
+    assert office.named("left-proposed") == "Осталось предложенное: 1"
+    office.follow("Осталось предложенное: 1").press(TAKE).press(APPLY)
+    assert not office.has("left-proposed")
+
+
+def test_what_was_proposed_is_left_until_the_next_request(office: Browser) -> None:
+    report(phone=OTHER_PHONE, position="Директор", email="")
+    edit(office, kpp="290101002").press(APPLY)
+    assert office.named("left-proposed") == "Осталось предложенное: 2"
+    confirm()
+    assert not office.open(HOME).has("left-proposed")
 
 
 def test_no_correction_chosen(boss: Person, office: Browser) -> None:

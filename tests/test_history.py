@@ -311,7 +311,7 @@ def test_a_whole_life_in_sentences(
         "Письмо «Проверка завершена» доставлено",
     }
     assert [each for each in said[3:] if not each.startswith("Письмо")] == [
-        "Проверка завершена. Статус: «Требует проверки» → «Проверена»",
+        "Данные проверены. Статус: «Требует проверки» → «Проверена»",
         "Проверка взята в работу",
         "Отправлена на проверку. Статус: «Не проверена» → «Требует проверки»",
         "Возвращена с замечаниями. Статус: «Требует проверки» → «Не проверена»",
@@ -365,6 +365,12 @@ def test_a_message_that_never_left_says_why(told: Callable[..., list[Told]]) -> 
         )
         newest = told()[0]
         assert (newest.sentence, newest.kind) == (sentence, Kind.MESSAGES)
+
+
+def test_taking_over_from_a_colleague_says_so(told: Callable[..., list[Told]]) -> None:
+    taken = "verification.taken"
+    act(lambda: journal.record(CHAIN, taken, "portal", instead_of="A" * 22))
+    assert told()[0].sentence == "Проверка забрана у коллеги"
 
 
 def test_a_name_of_another_version_stands_as_it_is(told: Callable[..., list[Told]]) -> None:

@@ -304,9 +304,9 @@ def test_a_missing_column_is_named(file: Path, column: str) -> None:
         (table({}, columns=[*HEADER, "id"]).encode(), "дважды"),
         (b'"id,name', "заголовка"),
         (b"x" * 50_000, "заголовка"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "не текст"),
-        (table({}).encode("utf-16"), "не текст"),
-        (table({}).encode() + b"\0", "не текст"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "не CSV"),
+        (table({}).encode("utf-16"), "не CSV"),
+        (table({}).encode() + b"\0", "не CSV"),
     ],
 )
 def test_a_file_that_is_no_such_table_is_not_read(file: Path, content: bytes, reason: str) -> None:

@@ -50,7 +50,7 @@ def cells(browser: Browser, url: str) -> list[list[str]]:
     answer = browser.ask("get", url, buffered=True)
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-    assert answer.headers["Content-Disposition"].startswith("attachment; filename=journal-")
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="journal-')
     assert answer.headers["Cache-Control"] == "no-store"
     text = answer.data.decode("utf-8-sig")
     return list(csv.reader(StringIO(text, newline=""), delimiter=";", strict=True))

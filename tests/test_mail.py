@@ -181,6 +181,8 @@ def written(
             "asker": HOSTILE,
             "status": "editing",
             "since": "2026-11-21T11:02:00+00:00",
+            "step": "request",
+            "contacts": ["phone", "email"],
             "remarks": [{"label": "", "remark": HOSTILE}, {"label": "ИНН", "remark": HOSTILE}],
             "is_closed_now": True,
             "corrections": [{"label": "Фамилия", "old": HOSTILE, "new": HOSTILE}],
@@ -282,6 +284,33 @@ def test_a_link_is_on_a_line_of_its_own(written: Callable[..., Letter]) -> None:
         lines = written(name).text.splitlines()
         [link] = [line for line in lines if "AbCdEfGhIjKlMnOpQrStUv" in line]
         assert re.fullmatch(r"http://127\.0\.0\.1:8000/\S+", link)
+
+
+@pytest.mark.parametrize("name", ["completed", "returned", "verified"])
+def test_what_came_of_an_organisation_leads_to_its_page(
+    name: str, written: Callable[..., Letter]
+) -> None:
+    letter = written(name)
+    page = f"{config.settings.base_url}/organisations/ORG-004217"
+    assert page in letter.text.splitlines()
+    assert f'href="{page}"' in letter.html
+
+
+@pytest.mark.parametrize(
+    ("missing", "named", "unnamed"),
+    [
+        (["phone"], ["номер телефона", "СМС"], ["email"]),
+        (["email"], ["email"], ["телефон", "СМС"]),
+        (["email", "phone"], ["номер телефона", "email", "СМС"], []),
+    ],
+)
+def test_a_request_names_only_what_is_missing(
+    missing: list[str], named: list[str], unnamed: list[str], written: Callable[..., Letter]
+) -> None:
+    letter = written("confirmation", missing=missing)
+    for part in (letter.text, letter.html.replace("\xa0", " ").replace("&nbsp;", " ")):
+        assert all(word in part for word in named)
+        assert not any(word in part for word in unnamed)
 
 
 def test_letters_have_the_subjects_that_others_rely_on(written: Callable[..., Letter]) -> None:

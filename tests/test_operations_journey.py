@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portal import account, block, config, organisation
+from portal import account, block, config, confirmation, organisation, verification
 from portal.account import Role
 from portal.block import Reminded
 from portal.database import db
@@ -16,6 +16,7 @@ from portal.organisation import Status
 from portal.organisation.status import move
 from tests.conftest import ADMINISTRATOR, LOMOVA
 from tests.people import Person, act, enrol
+from tests.verifying import change, confirm, found, kept, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -215,6 +216,101 @@ def test_watching_keeps_nobody_signed_in(here: Browser, time: Time) -> None:
         part(here, seen)
     answer = part(here, seen)
     assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, "/signin")
+
+
+# What it waits for
+
+
+@pytest.mark.parametrize("status", [Status.UNVERIFIED, Status.EDITING])
+def test_the_page_and_the_letter_say_what_is_really_missing(
+    here: Browser, post: Post, time: Time, ask: Callable[..., str | None], status: Status
+) -> None:
+    bring(status)
+    send = {
+        Status.UNVERIFIED: "отправьте организацию на проверку",
+        Status.EDITING: "отправьте изменения на повторную проверку",
+    }[status]
+
+    def letter() -> str:
+        time.passes(hours=24, seconds=1)
+        assert act(block.remind, found(ID), clerk, "10.20.4.17") is Reminded.SENT
+        return post.letters(ADMINISTRATOR)[-1].text
+
+    clerk = enrol("clerk@sever-trakt.example").account
+    page = here.open("/operations")
+    assert "администратору нужно запросить у него подтверждение" in page.named("blocked")
+    assert (
+        "Что сделать: сначала нажмите «Запросить подтверждение». "
+        f"Когда ответственное лицо подтвердит телефон и email, {send}."
+    ) in letter()
+
+    ask()
+    said = letter()
+    assert "ждём, когда ответственное лицо подтвердит телефон и email." in said
+    assert "нажмите" not in said
+    confirm(ID, "email")
+    assert f"ждём, когда ответственное лицо подтвердит телефон. После этого {send}." in letter()
+
+    time.passes(days=30)
+    assert "нажмите «Запросить ещё раз»" in letter(), "the request has run out"
+    confirm(ID)
+    said = letter()
+    assert f"Что сделать: {send}: телефон и email уже подтверждены." in said
+    assert "нажмите" not in said
+
+
+@pytest.mark.parametrize("status", [Status.UNVERIFIED, Status.EDITING])
+def test_the_page_follows_what_it_waits_for(
+    here: Browser, ask: Callable[..., str | None], status: Status
+) -> None:
+    bring(status)
+    seen = version(here.open("/operations"))
+
+    def news() -> str:
+        nonlocal seen
+        assert part(here, seen).status_code == 200
+        page = here.open("/operations")
+        seen = version(page)
+        assert part(here, seen).status_code == 204
+        return page.named("blocked")
+
+    ask()
+    assert "Ждём, когда ответственное лицо подтвердит телефон и email." in news()
+    confirm(ID, "phone")
+    assert "Ждём, когда ответственное лицо подтвердит email." in news()
+    confirm(ID)
+    said = news()
+    assert "Администратор может отправить " in said
+    assert "подтвердит" not in said
+
+
+def test_remarks_and_a_reported_error_come_first(
+    here: Browser, post: Post, time: Time, ask: Callable[..., str | None]
+) -> None:
+    clerk = enrol("clerk@sever-trakt.example").account
+    boss = enrol(ADMINISTRATOR, Role.ADMINISTRATOR, name=SOKOLOVA).account
+    judge = enrol("judge@izkt.example", Role.SPECIALIST).account
+    one = waiting(ID, boss)
+    act(verification.take, one, judge)
+    act(verification.verify, kept(one.id), judge, "10.20.0.3")
+    again = waiting(ID, boss, position="Директор")
+    act(verification.take, again, judge)
+    act(verification.send_back, kept(again.id), judge, {"position": "Не так"}, "10.20.0.3")
+    page = here.open("/operations")
+    assert "Специалист ИЗКТ вернул изменения с замечаниями" in page.named("blocked")
+    act(block.remind, found(ID), clerk, "10.20.4.17")
+    assert "исправьте строки, на которые указал специалист" in post.letters(ADMINISTRATOR)[-1].text
+
+    change(ID, phone="+79215550199")
+    asked = ask()
+    assert asked
+    request = confirmation.find(asked)
+    assert request
+    act(confirmation.report, request, [], "Не мой номер", "10.20.4.17")
+    assert "Ответственное лицо нашло ошибку" in here.open("/operations").named("blocked")
+    time.passes(hours=24, seconds=1)
+    act(block.remind, found(ID), clerk, "10.20.4.17")
+    assert "исправьте ошибку, о которой сообщило" in post.letters(ADMINISTRATOR)[-1].text
 
 
 # Reminding the administrator

@@ -240,7 +240,15 @@ def test_a_status_narrows_the_list(office: Browser, many: int, post: Post) -> No
     confirmed(office, post).press(SUBMIT)
     office.open("/organisations").follow("Требует проверки")
     assert len(office.every("organisation")) == 1
+    assert office.named("next-step") == "ждёт специалиста"
+    url = polled(office)
+    assert url
+    specialist = enrol("v@izkt.example", Role.SPECIALIST).account
+    waiting = waiting_for(specialist)
+    assert office.ask("get", url).status_code == 200, "it was taken meanwhile"
+    office.open("/organisations?status=submitted")
     assert office.named("next-step") == "данные проверяет специалист"
+    act(verification.release, waiting, specialist)
     verify()
     assert "с таким статусом сейчас нет" in office.open(office_path(office)).named("nothing")
     office.open("/organisations?status=verified")
@@ -341,22 +349,26 @@ def test_the_page_says_how_the_organisation_stands(office: Browser) -> None:
     assert office.named("request") == "ещё не отправляли"
     assert office.named("organisation-id") == ID
     assert office.named("legal_address") == LOMOVA.legal_address
-    assert "Подтвердите телефон и email" in office.named("steps")
+    assert "Подтверждение телефона и email" in office.named("steps")
+    assert "Запросите его у ответственного лица" in office.named("steps")
     assert not office.has("letter")
     assert polled(office) is None, "nobody else has the next step"
 
 
 def test_what_is_missing_is_said_before_and_after_the_press(office: Browser, post: Post) -> None:
     office.open(PAGE)
-    sentence = "Чтобы отправить на проверку: подтвердите номер телефона, подтвердите email."
+    must = "Перед отправкой на проверку ответственное лицо должно подтвердить"
+    sentence = f"{must} номер телефона и email."
     assert office.named("conditions") == sentence
     office.press(SUBMIT)
     assert office.status == 409
     assert office.named("error") == f"Не отправлено. {sentence}"
+    assert not office.has("conditions"), "it is said once"
+    assert office.response.text.count('id="conditions"') == 1, "the button still points at it"
     office.press(REQUEST)
     confirm_phone(post)
     office.open(PAGE)
-    assert office.named("conditions") == "Чтобы отправить на проверку: подтвердите email."
+    assert office.named("conditions") == f"{must} email."
     confirm_email()
     assert not office.open(PAGE).has("conditions")
     assert organisation_of().status is Status.UNVERIFIED
@@ -378,7 +390,12 @@ def test_the_way_to_verified(office: Browser, post: Post) -> None:
     office.press(SUBMIT)
     assert (office.status, office.path) == (200, PAGE)
     assert office.named("status") == "Требует проверки"
-    assert "Специалист проверяет данные" in office.named("steps")
+    assert "Ждёт специалиста" in office.named("steps")
+    specialist = enrol("v@izkt.example", Role.SPECIALIST).account
+    waiting = waiting_for(specialist)
+    assert "Специалист проверяет данные" in office.open(PAGE).named("steps")
+    act(verification.release, waiting, specialist)
+    office.open(PAGE)
     assert SUBMIT not in office.page.buttons
     verify()
     office.open(PAGE)
@@ -396,7 +413,7 @@ def test_an_edit_blocks_until_it_is_sent_again(office: Browser, post: Post, time
     assert office.named("status") == "Изменение реквизитов"
     assert "не видят операционную часть" in office.named("status-since")
     assert office.has("to-discard")
-    assert office.named("conditions").endswith("подтвердите номер телефона.")
+    assert office.named("conditions").endswith("должно подтвердить номер телефона.")
     assert office.named("email-status").startswith("подтверждён ")
     office.press(REQUEST)
     confirm_phone(post)
@@ -417,9 +434,14 @@ def test_remarks_of_a_specialist_stand_row_by_row(office: Browser, post: Post) -
         "В целомПришлите устав <b>.",
     ]
     assert "Исправьте замечания" in office.named("steps")
+    assert office.named("unmended") == "По замечаниям пока ничего не изменено."
+    assert office.open("/organisations").named("next-step") == "исправьте замечания"
     change(legal_address="163000, г. Архангельск, ул. Поморская, д. 12, офис 3")
     assert office.open(PAGE).every("remark")[0].endswith("изменено")
     assert "Реквизиты изменены" in office.named("steps")
+    assert not office.has("unmended")
+    assert office.open("/organisations").named("next-step") == "отправьте на проверку"
+    office.open(PAGE)
     office.press(SUBMIT)
     assert office.named("status") == "Требует проверки"
     assert not office.has("remarks")
@@ -786,6 +808,24 @@ def test_the_page_follows_what_others_do(office: Browser, post: Post) -> None:
     verify()
     assert "Делать ничего не нужно" in part(office, url, "organisation").text
     assert polled(office.open(PAGE)) is None
+
+
+def test_what_was_done_is_said_once(office: Browser, post: Post) -> None:
+    office.open(PAGE).press(REQUEST)
+    assert office.named("done") == "Запрос отправлен."
+    url = polled(office)
+    assert url
+    assert part(office, url, "organisation").status_code == 204
+    confirm_phone(post)
+    assert "Запрос отправлен." not in part(office, url, "organisation").text
+    confirm_email()
+    assert not office.open(f"{PAGE}?done=requested").has("done"), "it is over"
+    office.open(PAGE).press(SUBMIT)
+    assert office.named("done") == "Отправлено на проверку."
+    assert not office.open(PAGE).has("done")
+    assert not office.open(f"{PAGE}?done=cancelled").has("done"), "it never was"
+    for word in ("", "x", "<b>", "APPLIED"):
+        assert not office.open(f"{PAGE}?done={word}").has("done")
 
 
 def test_the_end_of_a_link_is_seen_without_reloading(

@@ -17,6 +17,7 @@ from portal.account.tables import sessions
 from portal.database import db, metadata
 from portal.device import backup_codes
 from tests.authenticator import Authenticator
+from tests.browser import squeeze
 from tests.people import (
     BACKUP_CODE,
     END_ALL,
@@ -1035,3 +1036,30 @@ def test_looking_at_a_link_changes_nothing(
 def everything() -> dict[str, list[Any]]:
     with db.reading():
         return {table.name: db.all(select(table)) for table in metadata.sorted_tables}
+
+
+def test_a_form_of_a_session_that_ended_leads_back_to_its_page(
+    new_browser: Callable[..., Browser], keep: Callable[..., None]
+) -> None:
+    keep()
+    boss = enrol("boss@sever-trakt.example", Role.ADMINISTRATOR)
+    browser = boss.sign_in(new_browser()).open("/organisations/ORG-004217")
+    form = browser.page.form_of("Запросить подтверждение").fields
+    other = browser.ask("post", "/signout", data=form)
+    assert other.status_code == 200
+    answer = browser.ask("post", "/organisations/ORG-004217/request", data=form)
+    assert answer.status_code == 401
+    assert "мы вернём вас на ту же страницу" in squeeze(answer.text)
+    boss.sign_in(browser)
+    assert browser.path == "/organisations/ORG-004217"
+
+
+def test_where_a_form_was_sent_leads_to_its_page(
+    new_browser: Callable[..., Browser], keep: Callable[..., None]
+) -> None:
+    """Reloading an answer from the address bar asks for what only takes forms."""
+    keep()
+    boss = enrol("boss@sever-trakt.example", Role.ADMINISTRATOR)
+    browser = boss.sign_in(new_browser())
+    for step in ("request", "submit", "cancel"):
+        assert browser.open(f"/organisations/ORG-004217/{step}").path == "/organisations/ORG-004217"

@@ -216,7 +216,7 @@ def test_the_pages_that_say_sorry(
     check(english.open("/nothing"), "Page not found")
     check(english.open("/confirm/forged"), "The link does not work")
     check(english.open(f"/confirmation/{asked}"), "Open the link in the email")
-    check(english.open(f"/confirmation/{asked}/phone"), "This page cannot be opened this way")
+    check(english.open("/signout"), "This page cannot be opened this way")
     outside = in_english(new_browser("203.0.113.9")).open(post.link())
     check(outside, "Connect to the secure channel", "S-Terra Client", "203.0.113.9")
 

@@ -99,12 +99,11 @@ def lines(name: str) -> list[Any]:
 def test_what_is_missing_is_said_in_words(administrator: Account) -> None:
     with db.reading():
         assert verification.missing(found(ID)) == [
-            "подтвердите номер телефона",
-            "подтвердите email",
+            "ответственное лицо должно подтвердить номер телефона и email"
         ]
     confirm(ID, "phone")
     with db.reading():
-        assert verification.missing(found(ID)) == ["подтвердите email"]
+        assert verification.missing(found(ID)) == ["ответственное лицо должно подтвердить email"]
 
 
 def test_an_organisation_is_sent_once_both_contacts_are_confirmed(administrator: Account) -> None:
@@ -181,6 +180,15 @@ def test_a_free_one_is_taken_and_left(sent: Verification, orlov: Account, time: 
     assert kept(sent.id).taken_at is None
     assert [line.actor for line in lines("verification.taken")] == [orlov.id]
     assert [line.actor for line in lines("verification.released")] == [orlov.id]
+
+
+def test_the_newest_of_a_page_of_organisations_are_read_at_once(
+    sent: Verification, orlov: Account
+) -> None:
+    one = taken(sent, orlov)
+    with db.reading():
+        assert verification.last_ones([ID, "ORG-2"]) == {ID: one}
+        assert verification.last_ones([]) == {}
 
 
 def test_of_two_who_saw_it_free_one_takes_it(

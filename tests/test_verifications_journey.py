@@ -291,6 +291,34 @@ def test_taking_shows_the_buttons_and_leaving_puts_it_back(desk: Desk) -> None:
     assert browser.every("worker") == ["свободна"]
 
 
+def test_remarks_are_not_lost_by_leaving_it(desk: Desk) -> None:
+    one = desk.waiting()
+    browser = desk.working(one).press(RELEASE, remark_inn="Не тот ИНН.")
+    assert browser.status == 422
+    assert browser.named("error").startswith("В очередь не возвращено: записаны замечания")
+    assert browser.page.form_of(RELEASE).fields["remark_inn"] == "Не тот ИНН."
+    assert kept(one.id).specialist_id == desk.orlov.account.id
+    browser.press(RELEASE, remark_inn=" ")
+    assert browser.path == "/verifications"
+    assert kept(one.id).specialist_id is None
+
+
+def test_what_came_back_before_is_said_and_what_changed_since(desk: Desk, time: Time) -> None:
+    desk.working(desk.waiting()).press(RETURN, remark_position="Не директор.")
+    time.passes(minutes=1)
+    browser = desk.at(desk.send())
+    said = browser.named("changes")
+    assert said.startswith("Организация ещё не была проверена. Прошлый раз её вернули с")
+    assert said.endswith("С тех пор данные не изменились.")
+    time.passes(minutes=1)
+    change(ID, position="Директор", legal_address="163000, г. Архангельск, ул. Ленина, д. 1")
+    browser = desk.at(desk.waiting())
+    assert browser.named("changes").endswith("С тех пор изменено: Юридический адрес, Должность.")
+    browser.press(TAKE).press(VERIFY)
+    time.passes(minutes=1)
+    assert desk.at(desk.waiting(position="Ректор")).every("changed-row")
+
+
 def test_pressing_twice_takes_it_once(desk: Desk) -> None:
     browser = press_twice(desk.at(desk.waiting()), TAKE)
     assert browser.status == 200
@@ -557,7 +585,7 @@ def test_before_a_return_it_is_said_whom_it_blocks(desk: Desk, time: Time) -> No
     assert browser.named("will-block").endswith("которые в ней работают: 1.")
 
 
-@pytest.mark.parametrize("action", ["take", "release", "decision"])
+@pytest.mark.parametrize("action", ["take", "decision"])
 def test_an_old_form_is_shown_anew_with_what_was_typed(desk: Desk, action: str) -> None:
     one = desk.waiting()
     browser = desk.working(one)

@@ -4,7 +4,7 @@ They come in batches, each kept in a transaction of its own, so that a hundred t
 hold up nobody for long. Judging a batch is one statement.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -132,9 +132,7 @@ def _name(owner: Account) -> str:
 
 def add(id: str, owner: Account, lines: Sequence[Line]) -> None:
     """Keep and judge some more lines, `BATCH` at most; their places are those after all earlier."""
-    readable = {line.place: _id_in(line) for line in lines}
-    asked = dict.fromkeys(_PLACES, "") | dict(zip(_PLACES, readable.values(), strict=False))
-    own = {row.organisation_id for row in db.all(_OWN, by=owner.id, **asked)}
+    readable, own = _read(owner, lines)
     rows: list[dict[str, object]] = []
     for place, text in lines:
         is_own = readable[place] in own
@@ -160,6 +158,29 @@ def offer(id: str) -> Campaign:
     assert offered, "it is offered once"
     assert found, "it was there a moment ago"
     return found
+
+
+def _read(owner: Account, lines: Sequence[Line]) -> tuple[dict[int, str], set[str]]:
+    """The ID of each line by its place, and those that are one's own.
+
+    What is nobody's own in lower case is taken for the ID in capitals, if that is.
+    """
+    readable = {line.place: _id_in(line) for line in lines}
+    own = _own(owner, readable.values())
+    raised = {
+        place: id.upper() for place, id in readable.items() if id not in own and id != id.upper()
+    }
+    if raised:
+        own_raised = _own(owner, raised.values())
+        readable |= {place: id for place, id in raised.items() if id in own_raised}
+        own |= own_raised
+    return readable, own
+
+
+def _own(owner: Account, ids: Iterable[str]) -> set[str]:
+    """Those of some IDs, `BATCH` at most, that are one's own."""
+    asked = dict.fromkeys(_PLACES, "") | dict(zip(_PLACES, ids, strict=False))
+    return {row.organisation_id for row in db.all(_OWN, by=owner.id, **asked)}
 
 
 def _id_in(line: Line) -> str:

@@ -74,7 +74,8 @@ def request(organisation: Organisation, actor: str, address: object = "") -> str
     Retires an older request, so its link stops working. What is confirmed stays confirmed. None,
     and nothing is sent, if both contacts are confirmed already.
     """
-    if len(proved(organisation)) == 2:
+    missing = sorted({"phone", "email"} - proved(organisation))
+    if not missing:
         return None
     for older in db.all(_OPEN_OF, organisation_id=organisation.id):
         end(older.id, organisation.chain, Standing.RETIRED, actor, address)
@@ -89,6 +90,7 @@ def request(organisation: Organisation, actor: str, address: object = "") -> str
         token=token,
         until=expires_at.isoformat(),
         administrator=organisation.administrator_email,
+        missing=missing,
     )
     db.execute(
         _ADD,

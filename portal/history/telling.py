@@ -22,6 +22,7 @@ from portal.history.words import (
     RETURNED,
     RETURNED_TO,
     SMS,
+    TAKEN_OVER,
     TROUBLES,
     UNKNOWN,
     VERIFIED_FROM,
@@ -111,6 +112,8 @@ def _sentence(line: Line, known: Known) -> tuple[str, tuple[str, ...]]:
         text = VERIFIED_FROM.get(str(details.get("old")), text)
     elif line.name in RETURNED_TO and "verification" in details:
         text = RETURNED
+    elif line.name == "verification.taken" and "instead_of" in details:
+        text = TAKEN_OVER
     elif line.name in OF_SMS and details.get("letter") in SMS.keys() - LETTERS.keys():
         text = OF_SMS[line.name]
     values = {

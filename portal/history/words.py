@@ -199,10 +199,11 @@ DELIVERED = {
     "sms": _("%(letter)s доставлена"),
 }
 VERIFIED_FROM = {  # what `organisation.verified` came from says what was done
-    "submitted": _("Проверка завершена. Статус: «%(old)s» → «%(to)s»"),
-    "resubmitted": _("Повторная проверка завершена. Статус: «%(old)s» → «%(to)s»"),
+    "submitted": _("Данные проверены. Статус: «%(old)s» → «%(to)s»"),
+    "resubmitted": _("Изменённые данные проверены. Статус: «%(old)s» → «%(to)s»"),
     "editing": _("Проверенные реквизиты возвращены. Статус: «%(old)s» → «%(to)s»"),
 }
+TAKEN_OVER = _("Проверка забрана у коллеги")
 RETURNED_TO = {"organisation.unverified", "organisation.editing"}
 RETURNED = _("Возвращена с замечаниями. Статус: «%(old)s» → «%(to)s»")
 

@@ -4,6 +4,7 @@ Whom, is chosen in one of four ways; then a draft says who gets a letter and who
 nothing leaves before it is started. The worker does the rest (`campaign.continue_due`).
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from portal import access, campaign, importing, language, organisation
 from portal.account import Role
-from portal.campaign import BATCH, Campaign, Item, Line, Outcome, Started, State, Way
+from portal.campaign import BATCH, Campaign, Item, Line, Outcome, Started, Way
 from portal.clock import MOSCOW
 from portal.cookie import is_own_form
 from portal.database import db
@@ -33,6 +34,7 @@ bp.before_request(access.only(Role.ADMINISTRATOR))
 
 ON_A_PAGE = 50
 MOST_LINES = 100_000  # of a file
+BETWEEN = re.compile(r"[\s,;]+")  # IDs that are typed or pasted
 MEGABYTES = access.LONGEST_UPLOAD // 1024 // 1024
 EXPORTED_AT_ONCE = 500
 LAST = 2**63 - 1  # the greatest number that a database takes
@@ -115,7 +117,7 @@ def _chosen(way: Way, path: Path) -> Iterator[Line]:
     if way is Way.FOUND:
         return _found(request.form.get("typed", ""), request.form.get("status", ""))
     if way is Way.TYPED:
-        typed = request.form.get("list", "").splitlines()
+        typed = [text for text in BETWEEN.split(request.form.get("list", "")) if text]
         _must_be_few(len(typed))
         return _numbered(typed)
     if way is Way.PICKED:
@@ -147,7 +149,7 @@ def _found(typed: str, status: str) -> Iterator[Line]:
 def _numbered(texts: Iterable[str]) -> Iterator[Line]:
     for place, text in enumerate(texts, 1):
         if text.strip():
-            yield Line(place, text.strip(" \t,;"))
+            yield Line(place, text.strip())
 
 
 def _in_file(path: Path) -> Iterator[Line]:
@@ -308,7 +310,7 @@ def _of_form(id: str) -> Campaign:
 def _lines(found: Campaign) -> Lines:
     """What of its lines is asked for; else those that get a letter."""
     wanted = request.args.get("outcome", "")
-    usual = Outcome.WAITING if found.state is State.DRAFT else Outcome.SENT
+    usual = Outcome.SENT if found.started_at else Outcome.WAITING
     shown = Outcome(wanted) if wanted in set(Outcome) else usual
     after = min(max(request.args.get("after", 0, type=int), 0), LAST)
     items = campaign.items(found, shown, after, most=ON_A_PAGE + 1)

@@ -167,7 +167,7 @@ def apply(id: str) -> ResponseReturnValue:
             return asked
     editing.apply(kept, g.address)
     db.commit()
-    return _to_organisation(found)
+    return _to_organisation(found, done="applied")
 
 
 @bp.post("/draft/forget")
@@ -348,5 +348,5 @@ def draft_of(found: Organisation) -> Draft | None:
     return organisation.draft_of(found.id, access.me().id)
 
 
-def _to_organisation(found: Organisation) -> ResponseReturnValue:
-    return redirect(url_for("organisations.organisation", id=found.id), 303)
+def _to_organisation(found: Organisation, done: str | None = None) -> ResponseReturnValue:
+    return redirect(url_for("organisations.organisation", id=found.id, done=done), 303)

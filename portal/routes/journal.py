@@ -196,7 +196,7 @@ def _export(shown: Journal) -> Response:
         _("IP-адрес"),
         _("Номер в журнале"),
     )
-    name = f"journal-{clock.now().astimezone(MOSCOW):%Y-%m-%d}.csv"
+    name = f"journal-{shown.owner}-{clock.now().astimezone(MOSCOW):%Y-%m-%d}.csv"
     return csv_response(name, header, map(_row, told))
 
 

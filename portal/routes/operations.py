@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from portal import access, account, block, config, organisation
 from portal.account import OPERATIONAL
-from portal.block import FUNCTION_NAMES, FUNCTIONS, Reminded
+from portal.block import FUNCTION_NAMES, FUNCTIONS, Reminded, Waits
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
@@ -35,7 +35,8 @@ class Way(NamedTuple):
 @bp.get("")
 def page() -> ResponseReturnValue:
     found = _own()
-    if request.args.get("seen") == _version(found, block.may_remind_at(found.id)):
+    seen = _version(found, block.may_remind_at(found.id), block.waits_for(found))
+    if request.args.get("seen") == seen:
         return "", 204
     return _page(found)
 
@@ -64,14 +65,14 @@ def _own() -> Organisation:
     return found
 
 
-def _version(found: Organisation, again_at: datetime | None) -> str:
+def _version(found: Organisation, again_at: datetime | None, waits: Waits | None) -> str:
     """A short word that changes whenever the page would read differently."""
-    seen = (found.status, found.status_since, again_at)
+    seen = (found.status, found.status_since, again_at, waits)
     return f"{zlib.crc32(' '.join(map(str, seen)).encode()):08x}"
 
 
 def _page(found: Organisation, notice: str = "", status: int = 200) -> Response:
-    again_at = block.may_remind_at(found.id)
+    again_at, waits = block.may_remind_at(found.id), block.waits_for(found)
     url = config.settings.operations_url
     ways = [
         Way(FUNCTION_NAMES[each], f"{url}/{each}" if url else "")
@@ -87,8 +88,9 @@ def _page(found: Organisation, notice: str = "", status: int = 200) -> Response:
         has_address=bool(url),
         administrators=[] if found.is_open else account.administrators_of(found.id),
         is_theirs=found.is_administrators_turn,
+        waits=waits,
         again_at=again_at,
         reminded_at=again_at and again_at - block.A_DAY,
-        version=_version(found, again_at),
+        version=_version(found, again_at, waits),
         notice=notice,
     )

@@ -16,6 +16,7 @@ from portal import (
     clock,
     confirmation,
     deliveries,
+    editing,
     history,
     language,
     outbox,
@@ -23,16 +24,17 @@ from portal import (
 )
 from portal import organisation as organisations
 from portal.account import Role
-from portal.confirmation import Progress, Proof, Request
+from portal.confirmation import Progress, Proof, Request, Standing
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.history import Told
 from portal.language import gettext as _
+from portal.language import mark
 from portal.organisation import Draft, MovedError, Organisation, Status
 from portal.outbox import Failed
 from portal.pages import respond, retry_after
 from portal.routes.account import stale
-from portal.verification import Sent, Verification
+from portal.verification import Outcome, Sent, Verification
 
 bp = Blueprint("organisations", __name__, url_prefix="/organisations")
 bp.before_request(access.only(Role.ADMINISTRATOR))
@@ -44,6 +46,12 @@ LINES = 10  # of the journal on an organisation's page
 ASKS_FOR = {"phone": "code", "email": "email_link"}  # which message asks for which contact
 SHOWN_BESIDE = "confirmation"  # the letter of a request has a row of its own while it matters
 A_PRESS = timedelta(seconds=10)  # who sees no answer yet presses again
+DONE = {  # what was just done, as the address says
+    "applied": mark("Изменения применены."),
+    "sent": mark("Отправлено на проверку."),
+    "requested": mark("Запрос отправлен."),
+    "cancelled": mark("Запрос отозван."),
+}
 
 
 # The list
@@ -54,6 +62,19 @@ class Line(NamedTuple):
 
     organisation: Organisation
     progress: Progress
+    verification: Verification | None  # the last one
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a specialist works on it."""
+        last = self.verification
+        return bool(last and last.is_open and last.specialist_id)
+
+    @property
+    def is_unmended(self) -> bool:
+        """Whether it is just what a specialist returned with remarks."""
+        last = self.verification if self.organisation.is_administrators_turn else None
+        return _is_unmended(self.organisation, last)
 
     @property
     def is_awaited(self) -> bool:
@@ -78,8 +99,9 @@ def page() -> ResponseReturnValue:
     )
     shown = found[:ON_A_PAGE]
     progress = confirmation.progress_of([each.id for each in shown])
-    lines = [Line(each, progress[each.id]) for each in shown]
-    version = _version(*(part for line in lines for part in _seen_of(*line)))
+    last = verification.last_ones([each.id for each in shown])
+    lines = [Line(each, progress[each.id], last.get(each.id)) for each in shown]
+    version = _version(*(part for line in lines for part in _seen_in(line)))
     if request.args.get("seen") == version:
         return "", 204
     return respond(
@@ -105,6 +127,7 @@ class View(NamedTuple):
     organisation: Organisation
     proofs: dict[str, Proof]
     last: Request | None
+    left: int  # values that its report proposes and nobody has written yet
     missing: list[str]  # before it can be sent for verification
     verification: Verification | None  # the last one
     returned: Verification | None  # that one, if it came back with remarks
@@ -112,6 +135,16 @@ class View(NamedTuple):
     draft: Draft | None  # an edit of one's own that has not taken effect
     failed: list[Failed]  # what never left of what goes on now
     told: list[Told]
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a specialist works on it."""
+        return bool(self.verification and self.verification.specialist_id)
+
+    @property
+    def is_unmended(self) -> bool:
+        """Whether it is just what a specialist returned with remarks."""
+        return _is_unmended(self.organisation, self.returned)
 
     @property
     def is_awaited(self) -> bool:
@@ -137,7 +170,7 @@ def organisation(id: str) -> ResponseReturnValue:
     view = _view(found)
     if request.args.get("seen") == view.version:
         return "", 204
-    return _page(view)
+    return _page(view, done=_done(view))
 
 
 @bp.post("/<id>/request")
@@ -146,7 +179,7 @@ def request_confirmation(id: str) -> ResponseReturnValue:
     last = confirmation.last_request(found.id)
     if not _is_shown(last):
         if last and _is_same_press(last.requested_by, last.requested_at):
-            return _back_to(found)
+            return _back_to(found, "requested")
         return _conflict(found, _("Запрос уже обновили в другом окне: вот как обстоит дело."))
     until = confirmation.may_request_at(found)
     is_asked_for = len(confirmation.proved(found)) < 2
@@ -155,7 +188,7 @@ def request_confirmation(id: str) -> ResponseReturnValue:
     if not confirmation.request(found, access.me().id, g.address):
         return _conflict(found, _("Телефон и email уже подтверждены, запрашивать нечего."))
     db.commit()
-    return _back_to(found)
+    return _back_to(found, "requested")
 
 
 @bp.post("/<id>/cancel")
@@ -165,7 +198,7 @@ def cancel(id: str) -> ResponseReturnValue:
     if not is_shown or not confirmation.cancel(found, access.me().id, g.address):
         return _conflict(found, _("Этот запрос отозвать уже нельзя: вот как обстоит дело."))
     db.commit()
-    return _back_to(found)
+    return _back_to(found, "cancelled")
 
 
 @bp.post("/<id>/submit")
@@ -175,13 +208,13 @@ def submit(id: str) -> ResponseReturnValue:
     if sent is Sent.NOT_NOW:
         waiting = verification.open_one(found.id)
         if waiting and _is_same_press(waiting.submitted_by, waiting.submitted_at):
-            return _back_to(found)
+            return _back_to(found, "sent")
         return _conflict(found, _("Отправить на проверку сейчас нельзя: вот как обстоит дело."))
     if sent is Sent.NOT_READY:
         view = _view(found)
         return _page(view, _("Не отправлено. %(why)s", why=_conditions(view.missing)), 409)
     db.commit()
-    return _back_to(found)
+    return _back_to(found, "sent")
 
 
 @bp.errorhandler(MovedError)
@@ -218,8 +251,21 @@ def _is_same_press(by: str, at: datetime) -> bool:
     return by == access.me().id and clock.now() < at + A_PRESS
 
 
-def _back_to(found: Organisation) -> ResponseReturnValue:
-    return redirect(url_for(".organisation", id=found.id), 303)
+def _back_to(found: Organisation, done: str) -> ResponseReturnValue:
+    """To the page, which says what was done."""
+    return redirect(url_for(".organisation", id=found.id, done=done), 303)
+
+
+def _done(view: View) -> str:
+    """What was just done, if it is still so."""
+    done, last = request.args.get("done", ""), view.last
+    is_so = {
+        "applied": True,
+        "sent": view.organisation.is_specialists_turn,
+        "requested": bool(last and last.is_open),
+        "cancelled": bool(last and last.standing is Standing.CANCELLED),
+    }
+    return _(DONE[done]) if is_so.get(done) else ""
 
 
 def _conflict(found: Organisation, sentence: str) -> Response:
@@ -233,6 +279,7 @@ def _view(found: Organisation) -> View:
         organisation=found,
         proofs=proofs,
         last=last,
+        left=editing.left_of(found, last),
         missing=verification.missing(found),
         verification=newest,
         returned=returned,
@@ -263,7 +310,7 @@ def _changed_since(found: Organisation, returned: Verification | None) -> list[s
     return organisations.differences(seen.details, found.details) if seen else []
 
 
-def _page(view: View, error: str = "", status: int = 200) -> Response:
+def _page(view: View, error: str = "", status: int = 200, *, done: str = "") -> Response:
     return respond(
         "organisations/page.html",
         "organisations/_organisation.html",
@@ -272,6 +319,7 @@ def _page(view: View, error: str = "", status: int = 200) -> Response:
         organisation=view.organisation,
         conditions=_conditions(view.missing) if view.missing else "",
         error=error,
+        done=done,
         statuses=organisations.STATUS_NAMES,
         organisation_fields=organisations.ORGANISATION_FIELDS,
         person_fields=organisations.PERSON_FIELDS,
@@ -283,9 +331,7 @@ def _page(view: View, error: str = "", status: int = 200) -> Response:
 
 def _conditions(missing: list[str]) -> str:
     """What has to be there before an organisation can be sent, in a sentence."""
-    return _(
-        "Чтобы отправить на проверку: %(what)s.", what=", ".join(_(words) for words in missing)
-    )
+    return _("Перед отправкой на проверку %(what)s.", what="; ".join(_(words) for words in missing))
 
 
 def _too_soon(until: datetime) -> str:
@@ -299,6 +345,18 @@ def _too_soon(until: datetime) -> str:
         "За сутки отправлено слишком много запросов. Новый можно отправить %(moment)s.",
         moment=language.moment(until),
     )
+
+
+def _is_unmended(found: Organisation, last: Verification | None) -> bool:
+    """Whether nobody has changed the record since that verification came back with remarks."""
+    if last is None or last.outcome is not Outcome.RETURNED:
+        return False
+    return last.record_id == found.record_id
+
+
+def _seen_in(line: Line) -> list[object]:
+    """What the list shows of an organisation that others may change."""
+    return [*_seen_of(line.organisation, line.progress), line.is_taken, line.is_unmended]
 
 
 def _seen_of(found: Organisation, progress: Progress) -> list[object]:

@@ -115,30 +115,21 @@ def take_over(id: str) -> ResponseReturnValue:
     )
 
 
-@bp.post("/verifications/<id>/release")
-def release(id: str) -> ResponseReturnValue:
-    found = _found(id)
-    if not is_own_form():
-        return _page(found, stale(), 422)
-    if not verification.release(found, access.me()):
-        return _page(found, _("Вернуть в очередь уже нельзя: вот как обстоит дело."), 409)
-    db.commit()
-    return redirect(url_for(".queue"), 303)
-
-
 @bp.post("/verifications/<id>/decision")
 def decide(id: str) -> ResponseReturnValue:
-    """Verify, or return with remarks."""
+    """Verify, or return with remarks; or leave it to others."""
     found, mine = _found(id), access.me()
     if not is_own_form():
         return _page(found, stale(), 422)
+    decision = request.form.get("decision")
+    if decision == "release":
+        return _release(found)
     is_what_was_shown = request.form.get("record") == str(found.record_id)
     if not is_what_was_shown or not verification.may_decide(found, mine):
         raise MovedError
     remarks, faults = _remarks()
     if faults:
         return _page(found, _("Решение не принято: исправьте отмеченное."), 422, faults=faults)
-    decision = request.form.get("decision")
     if decision == "verify":
         if remarks:
             error = _("Решение не принято: записаны замечания. Верните организацию или сотрите их.")
@@ -226,6 +217,21 @@ def _organisation(found: Verification) -> Organisation:
     of = organisation.find(found.organisation_id)
     assert of, "an organisation is never deleted"
     return of
+
+
+def _release(found: Verification) -> ResponseReturnValue:
+    """Back into the queue, where no remarks are kept: who typed some is asked first."""
+    mine = access.me()
+    if _typed() and verification.may_decide(found, mine):
+        error = _(
+            "В очередь не возвращено: записаны замечания, там они не сохранятся. "
+            "Верните организацию с замечаниями или сотрите их."
+        )
+        return _page(found, error, 422)
+    if not verification.release(found, mine):
+        return _page(found, _("Вернуть в очередь уже нельзя: вот как обстоит дело."), 409)
+    db.commit()
+    return redirect(url_for(".queue"), 303)
 
 
 def _typed() -> dict[str, str]:

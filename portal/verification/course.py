@@ -15,9 +15,13 @@ from portal.organisation.status import move
 from portal.verification.tables import verifications
 from portal.verification.verification import Outcome, Verification, last_one, open_one
 
+# Who has to do it: the administrator, who reads it, cannot confirm a contact of somebody else.
 MISSING = {
-    "phone": _("подтвердите номер телефона"),
-    "email": _("подтвердите email"),
+    frozenset({"phone"}): _("ответственное лицо должно подтвердить номер телефона"),
+    frozenset({"email"}): _("ответственное лицо должно подтвердить email"),
+    frozenset({"phone", "email"}): _(
+        "ответственное лицо должно подтвердить номер телефона и email"
+    ),
 }
 REMARKS = _("исправьте строки, на которые указал специалист")
 SENT = {Status.UNVERIFIED: Status.SUBMITTED, Status.EDITING: Status.RESUBMITTED}
@@ -53,12 +57,12 @@ class Sent(StrEnum):
 
 def missing(found: Organisation) -> list[str]:
     """What is missing before an organisation can be sent: marked words for the page."""
-    proved = confirmation.proved(found)
-    needed = [words for kind, words in MISSING.items() if kind not in proved]
-    return [*needed, REMARKS] if _is_unmended(found) else needed
+    lacking = frozenset({"phone", "email"} - confirmation.proved(found))
+    needed = [MISSING[lacking]] if lacking else []
+    return [*needed, REMARKS] if is_unmended(found) else needed
 
 
-def _is_unmended(found: Organisation) -> bool:
+def is_unmended(found: Organisation) -> bool:
     """Whether it is just what a specialist returned with remarks on its rows.
 
     Sending it again would open the operational part, whatever the remarks say.

@@ -20,7 +20,12 @@ from portal.gateways import Reason
 from portal.journal import BrokenLine, Line
 from portal.organisation import Change, Details, Organisation, Record, records
 from portal.outbox import State, messages
-from portal.verification.verification import Verification, earlier_than, verified_before
+from portal.verification.verification import (
+    Outcome,
+    Verification,
+    earlier_than,
+    verified_before,
+)
 
 MOST_EARLIER = 5
 MOST_LINES = 50  # among which the change of the networks is looked for
@@ -127,6 +132,8 @@ class Evidence:
     record: Record
     before: Record | None  # what was verified last; None: nothing ever was
     changes: list[Change]  # what reads otherwise since then
+    returned: Verification | None  # the last one that came back, where nothing ever was verified
+    since_returned: list[Change]  # what reads otherwise since that
     contacts: list[Contact]
     requests: list[Request]
     broken_line: BrokenLine | None
@@ -164,6 +171,7 @@ def evidence(one: Verification) -> Evidence:
     known: dict[str, Who] = {}
     rows = db.all(_PROOFS, of=record.id)
     earlier = earlier_than(one, most=MOST_EARLIER)
+    returned = None if before else _returned(earlier)
     networks_changed = _networks_changed(found)
     for id in _actors([one, *earlier]) | ({networks_changed.actor} if networks_changed else set()):
         _who(id, known)
@@ -173,6 +181,8 @@ def evidence(one: Verification) -> Evidence:
         record=record,
         before=before,
         changes=organisation.compare(before.details, record.details) if before else [],
+        returned=returned,
+        since_returned=_changes_since(returned, record),
         contacts=[_contact(kind, rows, record, found) for kind in KINDS],
         requests=_requests(rows, found, known),
         broken_line=journal.broken_line_of(found.chain),
@@ -265,6 +275,17 @@ def _verified(one: Verification, found: Organisation) -> Record | None:
         return organisation.find_record(found.verified_record_id or 0)
     last = verified_before(one)
     return organisation.find_record(last.record_id) if last else None
+
+
+def _returned(earlier: Iterable[Verification]) -> Verification | None:
+    """The newest of these that came back with remarks."""
+    return next((each for each in earlier if each.outcome is Outcome.RETURNED), None)
+
+
+def _changes_since(one: Verification | None, record: Record) -> list[Change]:
+    """What of the record reads otherwise than it did in a verification."""
+    seen = organisation.find_record(one.record_id) if one else None
+    return organisation.compare(seen.details, record.details) if seen else []
 
 
 def _contact(kind: str, rows: Iterable[Any], record: Record, found: Organisation) -> Contact:

@@ -1,6 +1,7 @@
 """What a verification is, and how it is found."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -8,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, tuple_
 
+from portal.confirmation import MOST_AT_ONCE
 from portal.database import db
 from portal.organisation.organisation import SHOWN, Organisation
 from portal.organisation.organisation import read as read_organisation
@@ -50,6 +52,22 @@ _OF = select(verifications).where(verifications.c.organisation_id == bindparam("
 _OPEN_OF = _OF.where(verifications.c.ended_at.is_(None))
 _NEWEST_OF = _OF.order_by(verifications.c.submitted_at.desc(), verifications.c.id.desc())
 _LAST_OF = _NEWEST_OF.limit(1)
+_OLDER = verifications.alias("older")
+_LAST_ID = (
+    select(_OLDER.c.id)
+    .where(_OLDER.c.organisation_id == organisations.c.id)
+    .order_by(_OLDER.c.submitted_at.desc(), _OLDER.c.id.desc())
+    .limit(1)
+    .correlate(organisations)
+    .scalar_subquery()
+)
+_PLACES = [f"of_{place}" for place in range(MOST_AT_ONCE)]
+_LAST_OF_THESE = (
+    select(verifications)
+    .select_from(organisations)
+    .join(verifications, verifications.c.id == _LAST_ID)
+    .where(organisations.c.id.in_([bindparam(place) for place in _PLACES]))
+)
 _FEW_OF = _NEWEST_OF.limit(bindparam("most"))
 _BEFORE = _NEWEST_OF.where(verifications.c.submitted_at < bindparam("before"))
 _FEW_BEFORE = _BEFORE.limit(bindparam("most"))
@@ -81,6 +99,13 @@ def open_one(organisation_id: str) -> Verification | None:
 def last_one(organisation_id: str) -> Verification | None:
     """The newest verification of an organisation, whatever came of it."""
     return _read(db.one(_LAST_OF, of=organisation_id))
+
+
+def last_ones(ids: Sequence[str]) -> dict[str, Verification]:
+    """The newest verifications of organisations, by their IDs: `MOST_AT_ONCE` at most."""
+    assert len(ids) <= MOST_AT_ONCE
+    asked = dict.fromkeys(_PLACES, "") | dict(zip(_PLACES, ids, strict=False))
+    return {row.organisation_id: _known(row) for row in db.all(_LAST_OF_THESE, **asked)}
 
 
 def verifications_of(organisation_id: str, *, most: int) -> list[Verification]:

@@ -28,6 +28,7 @@ from portal.confirmation.tables import codes
 from portal.database import db, metadata
 from tests.browser import Browser
 from tests.conftest import ENVIRONMENT
+from tests.loops import run
 from tests.people import enrol
 
 if TYPE_CHECKING:
@@ -362,7 +363,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(door, "BODY_SECONDS", 0.05)
     wire = Wire(**{"content-length": "100"})
-    asyncio.run(door.Door(app, 1).__rsgi__(wire, wire))
+    run(door.Door(app, 1).__rsgi__(wire, wire))
     assert wire.answer is not None
     status, headers, _body = wire.answer
     assert status == 408
@@ -377,10 +378,10 @@ def test_an_application_that_breaks_is_asked_again(
     with monkeypatch.context() as broken:
         broken.setattr(door, "ask", lambda *_: 1 / 0)
         wire = Wire()
-        asyncio.run(opened.__rsgi__(wire, wire))
+        run(opened.__rsgi__(wire, wire))
         assert wire.answer is not None
         assert wire.answer[0] == 500
-    asyncio.run(opened.__rsgi__(wire, wire))
+    run(opened.__rsgi__(wire, wire))
     assert wire.answer[0] == 405
 
 

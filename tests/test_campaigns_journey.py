@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import re
 import tracemalloc
@@ -21,6 +20,7 @@ from portal.database import db
 from portal.importing import Refusal, Row, UnreadableFileError
 from portal.organisation import Status
 from tests.conftest import LOMOVA
+from tests.loops import run
 from tests.lost_device import press_twice
 from tests.people import Person, act, cookie_of, enrol
 
@@ -342,7 +342,7 @@ def test_a_large_file_comes_through_the_door_and_is_never_held_in_memory(
     wire = Wire(desk, [part], 1000)
     opened = door.Door(app, 1)
     tracemalloc.start()
-    asyncio.run(opened.__rsgi__(wire, wire))
+    run(opened.__rsgi__(wire, wire))
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert wire.answer
@@ -358,7 +358,7 @@ def test_a_large_file_comes_through_the_door_and_is_never_held_in_memory(
 def test_the_door_hears_no_large_file_of_strangers(app: Flask, desk: Browser, who: str) -> None:
     wire = Wire(desk, [b"x" * 60_000], 100)
     wire.headers["cookie"] = "" if who == "a stranger" else wire.headers["cookie"][:-1] + "_"
-    asyncio.run(door.Door(app, 1).__rsgi__(wire, wire))
+    run(door.Door(app, 1).__rsgi__(wire, wire))
     assert wire.answer
     assert wire.answer[0] == 413
     assert not lines()

@@ -317,7 +317,7 @@ def test_a_button_pressed_after_the_session_ended_changes_nothing_and_says_so(
     expect(other.get_by_test_id("done")).to_have_text("Сеансы завершены.")
     watch.means(401)
     press(window, "add-device")
-    expect(window.get_by_test_id("advice")).to_contain_text("Войдите и повторите действие")
+    expect(window.get_by_test_id("advice")).to_contain_text("Войдите и повторите")
 
 
 def test_half_an_hour_of_rest_ends_the_session(window: Page, person: Person, time: Time) -> None:

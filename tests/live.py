@@ -49,6 +49,7 @@ def served(app: Flask, port: int = 0, *, at: socket.socket | None = None) -> Ite
         request_handler=Silent,
         fd=at.fileno() if at else None,
     )
+    server.daemon_threads = False  # type: ignore[attr-defined] # threaded servers have it
     thread = threading.Thread(target=server.serve_forever, args=(ASKED_TO_STOP,), daemon=True)
     thread.start()
     try:
@@ -56,6 +57,7 @@ def served(app: Flask, port: int = 0, *, at: socket.socket | None = None) -> Ite
     finally:
         server.shutdown()
         thread.join()
+        server.server_close()  # waits for the last answers: else they meet the next test
 
 
 @contextmanager

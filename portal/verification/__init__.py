@@ -20,7 +20,7 @@ from portal.verification.course import (
     take,
     verify,
 )
-from portal.verification.evidence import Evidence, evidence, written
+from portal.verification.evidence import Evidence, evidence
 from portal.verification.verification import (
     Outcome,
     Verification,
@@ -31,6 +31,7 @@ from portal.verification.verification import (
     queue,
     verifications_of,
 )
+from portal.verification.written import written
 
 __all__ = [
     "LONGEST_REMARK",

@@ -5,7 +5,7 @@ is checked, and an address looked up in the organisation's networks, as they are
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -192,81 +192,6 @@ def evidence(one: Verification) -> Evidence:
         networks_changed=networks_changed,
         people=known,
     )
-
-
-def written(seen: Evidence) -> dict[str, object]:
-    """The same for programs and for the files: docs/evidence.md says what each key means."""
-    one, found = seen.verification, seen.organisation
-    return {
-        "made_at": clock.now().isoformat(),
-        "verification": _written(one, seen) | {"taken_at": _iso(one.taken_at)},
-        "organisation": {
-            "id": found.id,
-            "status": found.status,
-            "status_since": _iso(found.status_since),
-            "secure_networks": [str(each) for each in found.networks],
-            "networks_changed_at": _iso(seen.networks_changed and seen.networks_changed.at),
-        },
-        "record": {
-            "id": seen.record.id,
-            "made_at": _iso(seen.record.made_at),
-            "fields": asdict(seen.record.details),
-        },
-        "changes": {
-            "since_record": seen.before.id if seen.before else None,
-            "fields": [each._asdict() for each in seen.changes],
-            "is_another_person": seen.is_another_person,
-            "is_administrators_email": seen.is_administrators_email,
-        },
-        "contacts": [
-            asdict(each) | {"confirmed_at": _iso(each.confirmed_at)} for each in seen.contacts
-        ],
-        "confirmations": [
-            {
-                "id": each.id,
-                "requested_at": _iso(each.requested_at),
-                "requested_by": each.requested_by._asdict(),
-                "standing": each.standing,
-                "ended_at": _iso(each.ended_at),
-                "messages": [
-                    message._asdict()
-                    | {
-                        "posted_at": _iso(message.posted_at),
-                        "settled_at": _iso(message.settled_at),
-                    }
-                    for message in each.messages
-                ],
-            }
-            for each in seen.requests
-        ],
-        "journal": {
-            "chain": found.chain,
-            "lines": seen.lines,
-            "is_whole": seen.broken_line is None,
-            "first_broken_line": seen.broken_line.number if seen.broken_line else None,
-        },
-        "earlier": [_written(each, seen) for each in seen.earlier],
-    }
-
-
-def _written(one: Verification, seen: Evidence) -> dict[str, object]:
-    specialist = seen.people[one.specialist_id] if one.specialist_id else None
-    return {
-        "id": one.id,
-        "record_id": one.record_id,
-        "submitted_at": _iso(one.submitted_at),
-        "submitted_by": seen.people[one.submitted_by]._asdict(),
-        "specialist": specialist and specialist._asdict(),
-        "ended_at": _iso(one.ended_at),
-        "outcome": one.outcome,
-        "remarks": [
-            {"field": field or None, "remark": remark} for field, remark in one.remarks.items()
-        ],
-    }
-
-
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
 
 
 def _verified(one: Verification, found: Organisation) -> Record | None:

@@ -2,11 +2,11 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-CHROMIUM := chromium chromium-browser google-chrome
-PROXIES := nginx caddy
+CHROMIUM := chromium-headless-shell chromium chromium-browser google-chrome
+FETCHED := nginx caddy redis-server
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types lock translations screenshots bench clean chromium proxies
+.PHONY: help run test check lint types audit lock translations screenshots bench faults clean chromium servers postgresql
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -14,10 +14,10 @@ help: ## Show this list
 run: .venv/.portal ## Start the portal with sample organisations at http://127.0.0.1:8000
 	@$(BIN)/portal run --demo
 
-test: .venv/.test chromium proxies ## Run all the tests, a real browser included
-	$(BIN)/pytest -n 2 --dist loadscope -q
+test: .venv/.test chromium servers postgresql ## Run all the tests, a real browser included
+	$(BIN)/pytest -n 2 --dist worksteal -q
 
-check: lint types test ## Lint, types and tests: what has to pass before a commit
+check: lint types audit test ## Lint, types, known vulnerabilities and tests: what has to pass before a commit
 
 lint: .venv/.test
 	$(BIN)/ruff format --check -q .
@@ -26,12 +26,18 @@ lint: .venv/.test
 types: .venv/.test
 	$(BIN)/mypy
 
+audit: .venv/.test ## Ask the package index for known vulnerabilities, where it can be asked
+	$(BIN)/python -m tests.audit
+
 screenshots: .venv/.test chromium ## Write every page and state to docs/screenshots, and the pictures of help
 	$(BIN)/python -m tests.screenshots
 	$(BIN)/python -m tests.pictures
 
 bench: .venv/.test ## Measure what a journey costs, against a bare page
 	$(BIN)/python -m tests.bench
+
+faults: .venv/.test postgresql ## Kill, stop, starve and separate a running portal, and look whether anything is lost
+	$(BIN)/python -m tests.faults
 
 translations: .venv/.test ## Take new texts of templates and code into the catalogue, and compile it
 	$(BIN)/pybabel -q extract -k mark -F portal/translations/babel.cfg --no-location --sort-output -o .venv/.portal.pot portal
@@ -47,13 +53,17 @@ clean: ## Remove what was installed, and the local database
 
 chromium: .venv/.made ## Install a browser for the tests where there is none
 	@for name in $(CHROMIUM); do command -v $$name >/dev/null && exit 0; done; \
-		tests/root apt-get update -q && tests/root apt-get install -q -y chromium
+		tests/root apt-get update -q && { \
+			tests/root apt-get install -q -y chromium-headless-shell || tests/root apt-get install -q -y chromium; }
 
 # Fetched and unpacked, not installed: a package of these would start a server on port 80.
-proxies: .venv/.made ## Fetch the reverse proxies that deploy/ is tested with where there are none
-	@for name in $(PROXIES); do \
-		PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || test -x .venv/proxies/usr/*bin/$$name || tests/fetch $$name; \
+servers: .venv/.made ## Fetch the servers that tests run beside the portal where there are none
+	@for name in $(FETCHED); do \
+		PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || test -x .venv/fetched/usr/*bin/$$name || tests/fetch $$name; \
 	done
+
+postgresql: ## Install PostgreSQL for the tests where there is none
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || tests/install-postgresql
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || (echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1)

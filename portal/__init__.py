@@ -2,12 +2,15 @@
 
 import os
 
+import structlog
 from flask import Flask
 
-from portal import access, config, cookie, language, pages
+from portal import access, config, cookie, flood, language, metrics, pages, telemetry, watching
 from portal.database import db
 from portal.recovery.questions import catalogue
 from portal.routes import BLUEPRINTS, inbox
+
+log = structlog.get_logger()
 
 
 def create_app(settings: config.Settings | None = None) -> Flask:
@@ -17,6 +20,10 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     was created decides.
     """
     config.use(settings or config.load(os.environ))
+    if config.settings.weakened:
+        log.warning("weakened as PORTAL_ALLOW says", by=config.settings.weakened)
+    metrics.share(config.settings.metrics_folder)
+    telemetry.begin()
     catalogue()  # a file of questions that cannot be read stops the start, too
     app = Flask(__name__)
     app.config.update(
@@ -28,6 +35,8 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     # Else `//` is answered by a redirect, which is no page of ours and says the token once more.
     app.url_map.merge_slashes = False
     db.use(config.settings.database_url)
+    flood.counts.use(config.settings)
+    watching.init_app(app)
     language.init_app(app)
     cookie.init_app(app)
     pages.init_app(app)

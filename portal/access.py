@@ -22,7 +22,15 @@ from portal.language import gettext as _
 from portal.language import mark
 from portal.limits import Limit
 from portal.organisation import Organisation
-from portal.pages import SAFE_METHODS, client_address, htmx, opens_above, respond, sorry
+from portal.pages import (
+    SAFE_METHODS,
+    client_address,
+    htmx,
+    note_refused,
+    opens_above,
+    respond,
+    sorry,
+)
 
 Guard = Callable[[], ResponseReturnValue | None]
 
@@ -115,6 +123,8 @@ def let_out() -> None:
     cookie.pop(CHANGES_WITH, None)
     cookie.pop(CAME_FOR, None)
     logout_user()
+    # Flask-Login would take back a cookie of its own that we never give, if somebody sends one.
+    cookie.pop("_remember", None)
 
 
 def start() -> str:
@@ -127,6 +137,7 @@ def only_staff_networks() -> ResponseReturnValue | None:
     """Accounts sign in from `PORTAL_STAFF_NETWORKS` only; elsewhere all pages are alike."""
     if networks.is_staff(g.address):
         return None
+    note_refused("outside")
     response = respond("account/outside.html", status=403)
     if htmx():
         response.headers["HX-Refresh"] = "true"
@@ -193,19 +204,19 @@ def own_organisation(id: str) -> Organisation:
     return found
 
 
-def note_refusal() -> None:
+def note_refusal(what: str = "access.refused", **details: object) -> None:
     """Write down that somebody asked for what is not theirs; the request changes nothing else.
 
     Who asks on and on fills no journal.
     """
+    note_refused("not theirs")
     name = f"refusals of {me().id}"
     if limits.free_at(name, REFUSALS):
         return
     db.begin(writes=True)
     limits.use(name)
-    journal.record(
-        me().chain, "access.refused", me().id, g.address, endpoint=request.endpoint or ""
-    )
+    details = details or {"endpoint": request.endpoint or ""}
+    journal.record(me().chain, what, me().id, g.address, **details)
     db.commit()
 
 
@@ -227,6 +238,7 @@ def _ask_to_sign_in() -> Response:
         if PATH.fullmatch(request.path):
             cookie[CAME_FOR] = request.path
         return cast(Response, redirect(where, 303))
+    note_refused("not signed in")
     if htmx():
         return Response(status=204, headers={"HX-Redirect": where})
     came_from = request.path if request.method in SAFE_METHODS else opens_above(request.path)

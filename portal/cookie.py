@@ -6,11 +6,16 @@ a computer whose clock runs ahead would else sign cookies that the next one refu
 
 from functools import lru_cache
 
+import structlog
 from flask import Flask, Request, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import generate_csrf, validate_csrf
 from itsdangerous import BadSignature, URLSafeSerializer
 from wtforms import ValidationError
+
+OWN_SITE = "same-origin"  # what browsers say of a form that one of our pages sends
+
+log = structlog.get_logger()
 
 
 class Cookie(SecureCookieSessionInterface):
@@ -38,6 +43,18 @@ class Cookie(SecureCookieSessionInterface):
 
 def is_own_form() -> bool:
     """Whether a form was sent from a page of this session: not by another site, nor too old."""
+    if _is_from_own_page() and _has_token():
+        return True
+    log.warning("request refused", why="form", endpoint=request.endpoint)
+    return False
+
+
+def _is_from_own_page() -> bool:
+    """What the browser says, if it says anything: another site's form is none whatever it holds."""
+    return request.headers.get("Sec-Fetch-Site", OWN_SITE) in {OWN_SITE, "none"}
+
+
+def _has_token() -> bool:
     try:
         validate_csrf(request.form.get("csrf_token"))
     except ValidationError:

@@ -63,6 +63,10 @@ REASONS = {
     (Reason.UNREACHABLE, "sms"): BUSY_SMS,
     (Reason.BUSY, "email"): BUSY_MAIL,
     (Reason.BUSY, "sms"): BUSY_SMS,
+    (Reason.UNKNOWN, "email"): _(
+        "Связь с почтовым сервером прервалась, и неизвестно, ушло ли письмо."
+    ),
+    (Reason.UNKNOWN, "sms"): _("Связь со шлюзом СМС прервалась, и неизвестно, ушла ли СМС."),
     (Reason.EXPIRED, "email"): _("Письмо не удалось отправить, пока оно действовало."),
     (Reason.EXPIRED, "sms"): _("СМС не удалось отправить, пока она действовала."),
     (Reason.MISCONFIGURED, "email"): _(
@@ -77,6 +81,7 @@ CALL_SUPPORT = _("Позвоните в поддержку: ошибка в на
 OPERATOR = _("Сообщите оператору портала.")
 OPERATOR_FIRST = _("Сообщите оператору портала, а когда он исправит настройки, отправьте ещё раз.")
 AGAIN = _("Возможно, сервер уже работает: отправьте ещё раз.")
+ASK_FIRST = _("Спросите получателя, пришло ли сообщение. Если нет, отправьте ещё раз.")
 ACTIONS = {
     (Reason.REFUSED, Whose.PERSON, "email"): Action(
         _("Попросите администратора исправить email и запросить подтверждение ещё раз."),
@@ -117,6 +122,23 @@ ACTIONS = {
     ),
     (Reason.GIVEN_UP, Whose.OWNER, "email"): Action(AGAIN, again=True),
     (Reason.GIVEN_UP, Whose.OWNER, "sms"): Action(AGAIN, again=True),
+    (Reason.UNKNOWN, Whose.PERSON, "email"): Action(
+        ASK_FIRST, _("Спросите, пришло ли письмо. Если нет, запросите подтверждение ещё раз."), True
+    ),
+    (Reason.UNKNOWN, Whose.PERSON, "sms"): Action(
+        _("Ничего делать не нужно: если СМС не пришла, человек запросит новый код сам."),
+        _(
+            "Спросите ответственное лицо, пришла ли СМС. Если нет, пусть запросит новый код на той "
+            "же странице."
+        ),
+    ),
+    (Reason.UNKNOWN, Whose.ADMINISTRATOR, "email"): Action(
+        ASK_FIRST,
+        _("Ничего делать не нужно: всё, о чём было письмо, видно на этой странице."),
+        True,
+    ),
+    (Reason.UNKNOWN, Whose.OWNER, "email"): Action(ASK_FIRST, again=True),
+    (Reason.UNKNOWN, Whose.OWNER, "sms"): Action(ASK_FIRST, again=True),
     (Reason.EXPIRED, Whose.PERSON, "sms"): Action(
         _("Ничего делать не нужно: код устарел, новый человек запросит на своей странице."),
         _(

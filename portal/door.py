@@ -7,7 +7,8 @@ stop everybody. Here a name with an underscore is not heard, and a body is compl
 takes the request.
 
 `/access` is answered in time whatever happens: by a thread of its own, for the others may all wait
-for the database; and if that hangs, too, by a refusal.
+for the database; and if that hangs, too, by a refusal. So are those who ask how the portal is: else
+one that only waits for its database would be taken for dead.
 """
 
 import asyncio
@@ -23,11 +24,12 @@ from typing import IO, Any, NamedTuple
 import structlog
 from flask import Flask
 
-from portal import access, pages
+from portal import access, pages, telemetry
 
 BODY_SECONDS = 10  # a body that takes longer is not waited for
-ACCESS = "/access"  # of which a reverse proxy waits for the answer
-ACCESS_SECONDS = 1.5  # two are promised
+# What a program waits for the answer of, and what it is told if there is none in time.
+IN_TIME = {"/access": 403, "/health/live": 503, "/health/ready": 503}
+IN_TIME_SECONDS = 1.5  # two are promised
 UPLOAD_SECONDS = 60  # a file may take so long
 MOST_HEARD = 1024 * 1024  # bytes of a body behind its end
 JOINED_BY = {"HTTP_COOKIE": "; "}  # other headers that come several times, by a comma
@@ -57,8 +59,10 @@ class Door:
         self._app = app
         self._longest = int(app.config["MAX_CONTENT_LENGTH"])
         self._asked: SimpleQueue[Asked] = SimpleQueue()
-        self._asked_for_access: SimpleQueue[Asked] = SimpleQueue()
-        for asked in (*[self._asked] * threads, self._asked_for_access):
+        self._asked_in_time: dict[str, SimpleQueue[Asked]] = {
+            path: SimpleQueue() for path in IN_TIME
+        }
+        for asked in (*[self._asked] * threads, *self._asked_in_time.values()):
             threading.Thread(target=self._work, args=(asked,), daemon=True).start()
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
@@ -80,12 +84,16 @@ class Door:
                 return
         environ["wsgi.input"] = body
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if scope.path == ACCESS:
-            self._asked_for_access.put((environ, answer))
-            proto.response_bytes(*await _in_time(answer))
+        if scope.path in IN_TIME:
+            self._asked_in_time[scope.path].put((environ, answer))
+            proto.response_bytes(*await _in_time(answer, IN_TIME[scope.path]))
         else:
             self._asked.put((environ, answer))
             proto.response_bytes(*await answer)
+
+    def __rsgi_del__(self, _loop: object) -> None:
+        """The server ends: granian's worker processes leave out what Python does at its end."""
+        telemetry.end()
 
     def _longest_of(self, environ: Environ) -> int:
         """How many bytes of a body somebody may send."""
@@ -183,17 +191,17 @@ def ask(app: Callable[..., Any], environ: Environ) -> Answer:
 
 def refusal(status: int) -> Answer:
     """An answer that is no page, with the headers of every answer."""
-    headers = {**pages.HEADERS, "Cache-Control": "no-store", "Connection": "close"}
+    headers = {**pages.own_headers(), "Cache-Control": "no-store", "Connection": "close"}
     return Answer(status, list(headers.items()), b"")
 
 
-async def _in_time(answer: asyncio.Future[Answer]) -> Answer:
-    """The answer of `/access`; a refusal if it takes too long."""
+async def _in_time(answer: asyncio.Future[Answer], late: int) -> Answer:
+    """An answer; a refusal if it takes too long."""
     try:
-        async with asyncio.timeout(ACCESS_SECONDS):
+        async with asyncio.timeout(IN_TIME_SECONDS):
             return await answer
     except TimeoutError:
-        return refusal(403)
+        return refusal(late)
 
 
 def _give(answer: asyncio.Future[Answer], given: Answer) -> None:

@@ -44,6 +44,7 @@ def prepare(host: str, port: int) -> None:
         "PORTAL_SECURE_NETWORKS": "127.0.0.0/8,::1/128",
         "PORTAL_MAIL_URL": "inbox:",
         "PORTAL_SMS_URL": "inbox:",
+        "PORTAL_METRICS_FOLDER": "instance/metrics",
         "PORTAL_OPERATIONS_URL": "https://izkt.example",  # none is there; the page shows its links
     }
     ENVIRONMENT.parent.mkdir(parents=True, exist_ok=True)

@@ -126,16 +126,24 @@ def in_batches(
 
 
 def _keep(batch: list[Entry], tally: Tally, actor: str, *, dry_run: bool) -> None:
+    for outcome in _save(batch, actor, dry_run=dry_run):
+        tally.count(outcome)
+
+
+@db.again
+def _save(batch: list[Entry], actor: str, *, dry_run: bool) -> list[Outcome]:
+    outcomes = []
     with db.writing():
         for entry in batch:
             outcome = organisation.save(*entry, actor)
-            tally.count(outcome)
+            outcomes.append(outcome)
             found = organisation.find(entry.id) if outcome is Outcome.CHANGED else None
             if found:
                 confirmation.end_outdated(found, actor)
                 verification.end_outdated(found)
         if not dry_run:
             db.commit()
+    return outcomes
 
 
 def read(path: Path) -> Iterator[Entry | Refusal]:

@@ -51,11 +51,17 @@ def import_file(path: Path, actor: str, *, dry_run: bool = False) -> Iterator[Ta
 
 
 def _keep(batch: list[Entry], tally: Tally, actor: str, *, dry_run: bool) -> None:
+    for is_new in _save(batch, actor, dry_run=dry_run):
+        tally.count(Outcome.NEW if is_new else Outcome.SAME)
+
+
+@db.again
+def _save(batch: list[Entry], actor: str, *, dry_run: bool) -> list[bool]:
     with db.writing():
-        for entry in batch:
-            tally.count(Outcome.NEW if facts.keep(*entry, actor) else Outcome.SAME)
+        are_new = [facts.keep(*entry, actor) for entry in batch]
         if not dry_run:
             db.commit()
+    return are_new
 
 
 def read(path: Path) -> Iterator[Entry | Refusal]:

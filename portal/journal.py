@@ -24,17 +24,19 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     bindparam,
-    case,
-    cast,
     func,
     insert,
     select,
+    tuple_,
     type_coerce,
 )
-from sqlalchemy.types import NullType
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType, TypeEngine
 
 from portal import clock, config, keys
-from portal.database import Moment, db, metadata
+from portal.database import LARGEST, Moment, db, metadata
 
 events = Table(
     "events",
@@ -61,23 +63,50 @@ _LAST = (
     .limit(1)
 )
 _ADD = insert(events)
-# Texts as their bytes, or as nothing if they are none, and the others as they are stored: so a
-# line that cannot be read is told of, and does not stop the check.
-_BYTES = {
-    name: case((func.typeof(events.c[name]) == "text", cast(events.c[name], LargeBinary)))
-    for name in TEXTS
-}
+
+
+class _Bytes(FunctionElement[Any]):
+    """A text as its bytes, or as nothing if it is none: so a line that cannot be read is told of,
+    and does not stop the check."""
+
+    type: TypeEngine[Any] = NullType()
+    inherit_cache = True
+
+
+@compiles(_Bytes, "sqlite")
+def _of_sqlite(element: _Bytes, compiler: SQLCompiler, **given: Any) -> str:
+    column = compiler.process(element.clauses, **given)
+    return f"CASE WHEN typeof({column}) = 'text' THEN CAST({column} AS BLOB) END"
+
+
+@compiles(_Bytes, "postgresql")
+def _of_postgresql(element: _Bytes, compiler: SQLCompiler, **given: Any) -> str:
+    column = compiler.process(element.clauses, **given)
+    return f"convert_to(CAST({column} AS TEXT), 'UTF8')"
+
+
 _STORED = select(
-    *(type_coerce(_BYTES.get(name, events.c[name]), NullType()).label(name) for name in SEALED)
+    *(
+        (
+            _Bytes(events.c[name]) if name in TEXTS else type_coerce(events.c[name], NullType())
+        ).label(name)
+        for name in SEALED
+    )
 )
-_ALL = _STORED.order_by(events.c.chain, events.c.number)
+_SOME = (
+    _STORED.where(
+        tuple_(events.c.chain, events.c.number) > tuple_(*map(bindparam, ("of", "after")))
+    )
+    .order_by(events.c.chain, events.c.number)
+    .limit(bindparam("most"))
+)
 _OF = _STORED.where(events.c.chain == bindparam("of")).order_by(events.c.number)
 _LENGTH_OF_ALL = select(func.count(events.c.id))
 _LENGTH = select(func.count()).where(events.c.chain == bindparam("of"))
 
 Stored = Iterable[dict[str, Any]]  # lines with their seals
 
-LAST = 2**63 - 1  # the greatest number that a database takes
+AT_ONCE = 1000  # lines that are read together
 
 
 class Line(NamedTuple):
@@ -143,7 +172,7 @@ def lines(
     values |= {"since": since} if since else {}
     values |= {"until": until} if until else {}
     statement = _newest(len(names or ()), since=since is not None, until=until is not None)
-    values |= {"of": chain, "before": LAST if before is None else before, "most": most}
+    values |= {"of": chain, "before": LARGEST if before is None else before, "most": most}
     return [_line(*row) for row in db.all(statement, **values)]
 
 
@@ -216,9 +245,12 @@ def _is_right(line: dict[str, Any], before: bytes) -> bool:
 
 
 def _lines() -> Iterator[dict[str, Any]]:
-    result = db.connection.execution_options(yield_per=1000).execute(_ALL)
-    for row in result.mappings():
-        yield {name: row[name] for name in SEALED}
+    chain, number = "", 0
+    while some := db.all(_SOME, of=chain, after=number, most=AT_ONCE):
+        for row in some:
+            yield {name: getattr(row, name) for name in SEALED}
+        last = some[-1]  # whoever checks them has stopped if it cannot be read
+        chain, number = str(last.chain or b"", "utf-8", "replace"), last.number
 
 
 def _seal(key: bytes, line: dict[str, object], before: bytes) -> bytes:

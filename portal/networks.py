@@ -27,9 +27,8 @@ def client_address(
     it was made for can open; `forwarded_for` the header or None if there is none, `proxies` those
     whose header counts.
     """
-    address = parse(peer)
-    if peer and (address is None or not is_inside(address, proxies)):
-        return address
+    if not is_proxy(peer, proxies):
+        return parse(peer)
     if forwarded_for is None or len(forwarded_for) > LONGEST_HEADER:
         return None
     for part in reversed(forwarded_for.split(",")):
@@ -37,6 +36,11 @@ def client_address(
         if address is None or not is_inside(address, proxies):
             return address
     return None
+
+
+def is_proxy(peer: str, proxies: tuple[Network, ...]) -> bool:
+    """Whether what the other end of a connection says of a request counts; see above."""
+    return not peer or is_inside(parse(peer), proxies)
 
 
 def is_inside(address: Address | None, networks: Iterable[Network]) -> bool:

@@ -22,16 +22,28 @@ from flask_compress import Compress
 from htmx_flask import Htmx
 from htmx_flask.requests import HtmxAwareRequest, HtmxHeaders
 from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    RequestURITooLarge,
+    TooManyRequests,
+    UnsupportedMediaType,
+)
 
-from portal import checks, clock, config, language, networks
-from portal.database import db
+from portal import again, checks, clock, config, flood, language, metrics, networks
+from portal.database import Overtaken, db
 from portal.language import gettext as _
 from portal.networks import Address
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 MOST_FIELDS = 100
-LANGUAGE_COOKIE = "language"
+LONGEST_QUERY = 4096  # bytes
+# What a browser sends a form as. Flask-WTF would read JSON, too, however deep it is.
+FORM_TYPES = {"", "application/x-www-form-urlencoded", "multipart/form-data"}
+# What no flood shuts: static files ask nobody, and others rely on the answers of the rest. /access
+# is asked for each request of the operational part, and a limit would shut somebody out of it.
+UNCOUNTED = {"static", "health", "forward_auth"}
 YEAR_SECONDS = 365 * 24 * 3600
 A_MINUTE = timedelta(minutes=1)
 
@@ -81,13 +93,26 @@ def json_page(text: str) -> Response:
 
 def sorry(status: int, title: str, advice: str, *, way: tuple[str, str] | None = None) -> Response:
     """A page that says what went wrong and what to do next; `way` is a link and its words."""
-    page = render_template("sorry.html", title=title, advice=advice, way=way)
+    # Flask's `render_template` would look up who is signed in, and the database may be away.
+    page = current_app.jinja_env.get_template("sorry.html").render(
+        title=title, advice=advice, way=way
+    )
     response = make_response(page, status)
     if htmx() and status >= 500:
         response.headers["HX-Reswap"] = "none"  # the window keeps what it shows
     elif htmx():
         response.headers["HX-Refresh"] = "true"  # it opens anew what cannot be shown in place
     return response
+
+
+def language_cookie() -> str:
+    """The cookie's name: over HTTPS bound to the host, so that no neighbour plants it."""
+    return "__Host-language" if config.settings.is_https else "language"
+
+
+def note_refused(why: str) -> None:
+    """Say in the log that a request was turned away; not who asked, nor from where."""
+    log.warning("request refused", why=why, endpoint=request.endpoint)
 
 
 def retry_after(response: Response, until: datetime) -> Response:
@@ -142,10 +167,13 @@ def init_app(app: Flask) -> None:
         COMPRESS_ALGORITHM=["br", "gzip"],
         COMPRESS_ALGORITHM_STREAMING=["br"],
     )
+    if db.overtakes:
+        app.wsgi_app = again.Again(app.wsgi_app)  # type: ignore[method-assign]
     Htmx(app)
     app.after_request(_add_headers)
     Compress(app)  # before our headers, for Flask runs these last to first
     app.after_request(_close_file)
+    app.url_value_preprocessor(_receive)
     app.before_request(_begin)
     app.teardown_request(_end)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -158,6 +186,7 @@ def init_app(app: Flask) -> None:
         client_address=client_address,
     )
     app.register_error_handler(OperationalError, _unavailable)
+    app.register_error_handler(Overtaken, _overtaken)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _failure)
 
@@ -165,22 +194,41 @@ def init_app(app: Flask) -> None:
 def _begin() -> None:
     writes = request.method not in SAFE_METHODS
     db.begin(writes=writes)
-    g.address = client_address()
-    language.choose(request.cookies.get(LANGUAGE_COOKIE))
     if writes:
+        if request.mimetype not in FORM_TYPES:
+            raise UnsupportedMediaType
         fields = sum(1 for _field in request.form.items(multi=True))
         if fields > MOST_FIELDS:
             raise RequestEntityTooLarge
+
+
+def _receive(_endpoint: str | None, _values: object) -> None:
+    """What comes before anything else, the first look at a body or into the database included."""
+    g.address = client_address()
+    language.choose(request.cookies.get(language_cookie()))
+    if (request.endpoint or "").partition(".")[0] in UNCOUNTED:
+        return
+    seconds = flood.counts.wait(g.address, writes=request.method not in SAFE_METHODS)
+    if seconds:
+        raise TooManyRequests(retry_after=seconds)
+    if len(request.query_string) > LONGEST_QUERY:
+        raise RequestURITooLarge
 
 
 def _end(_error: BaseException | None) -> None:
     db.close()
 
 
+def own_headers() -> dict[str, str]:
+    """What every answer carries, whoever gives it."""
+    if not config.settings.is_https:
+        return HEADERS
+    transport = f"max-age={YEAR_SECONDS}; includeSubDomains"
+    return {**HEADERS, "Strict-Transport-Security": transport}
+
+
 def _add_headers(response: Response) -> Response:
-    response.headers.update(HEADERS)
-    if config.settings.is_https:
-        response.headers["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}"
+    response.headers.update(own_headers())
     if request.endpoint == "static" and response.status_code in {200, 206, 304}:
         response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
     else:
@@ -202,6 +250,13 @@ def _http_error(error: HTTPException) -> Response:
     titles = {
         404: (_("Такой страницы нет"), _("Проверьте адрес или откройте ссылку из письма.")),
         405: (_("Так эту страницу не открыть"), _("Вернитесь на страницу назад.")),
+        429: (
+            _("Слишком много запросов"),
+            _(
+                "За последнюю минуту с вашего адреса пришло необычно много запросов. Ничего не "
+                "потеряно: подождите минуту и попробуйте ещё раз."
+            ),
+        ),
         413: (_("Слишком много данных"), _("Сократите текст и отправьте ещё раз.")),
     }
     above = opens_above(request.path) if error.code == 405 and request.method == "GET" else ""
@@ -211,16 +266,28 @@ def _http_error(error: HTTPException) -> Response:
     code = error.code or BadRequest.code
     response = sorry(code, *titles.get(code, unclear))
     for name, value in error.get_headers():
-        if name == "Allow":
+        if name in {"Allow", "Retry-After"}:
             response.headers[name] = value
+    if code == TooManyRequests.code and htmx() and request.method in SAFE_METHODS:
+        del response.headers["HX-Refresh"]  # the window that polls keeps what it shows
+        response.headers["HX-Reswap"] = "none"
     return response
 
 
 def _unavailable(error: OperationalError) -> Response:
     log.error("database unavailable", cause=type(error.orig).__name__)
+    metrics.database_errors.inc("request")
     title = _("Портал временно недоступен")
     advice = _("Ничего не потеряно. Подождите минуту и попробуйте ещё раз.")
     return retry_after(sorry(503, title, advice), clock.now() + A_MINUTE)
+
+
+def _overtaken(error: Overtaken) -> Response:
+    """It is asked anew; only what is overtaken again is told to anybody."""
+    if again.OVERTAKEN in request.environ:
+        return _unavailable(error)
+    request.environ[again.OVERTAKEN] = True
+    return Response(status=503)
 
 
 def _failure(error: Exception) -> Response:

@@ -43,6 +43,7 @@ _SPECIALISTS = select(accounts.c.id).where(
 # What could not be delivered
 
 
+@db.again
 def tell_of_failures() -> bool:
     """Tell administrators by letter what did not reach their responsible persons.
 
@@ -90,6 +91,7 @@ def _tell_of(failed: Failed) -> None:
 # The queue of verifications
 
 
+@db.again
 def remind_specialists() -> bool:
     """Write to every specialist who can sign in how many organisations wait for long.
 

@@ -13,8 +13,9 @@ from portal.database import db
 HERE = Path(__file__).parent / "migrations"
 
 
+@db.again
 def upgrade() -> None:
-    """Run the migrations that have not run yet, each with its note of having run."""
+    """Run the migrations that have not run yet, all or none of them, while others may work."""
     settings = _settings()
     with db.migrating() as connection:
         settings.attributes["connection"] = connection
@@ -22,13 +23,18 @@ def upgrade() -> None:
 
 
 def is_current() -> bool:
-    """Whether the database has exactly the schema of this version."""
-    return MigrationContext.configure(db.connection).get_current_revision() == _newest()
+    """Whether the database has the schema of this version, or of a newer one.
+
+    A newer one lets this version go on, so that a portal is upgraded while it runs: migrations
+    only add what the version before can live with (docs/operating.md, «Upgrade»).
+    """
+    found = MigrationContext.configure(db.connection).get_current_revision()
+    return found is not None and found >= _newest()
 
 
 @cache
-def _newest() -> str | None:
-    return ScriptDirectory.from_config(_settings()).get_current_head()
+def _newest() -> str:
+    return ScriptDirectory.from_config(_settings()).get_current_head() or ""
 
 
 def _settings() -> Config:

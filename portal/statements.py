@@ -5,14 +5,28 @@ a page needs: it took more than half of what a statement cost (docs/decisions.md
 """
 
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, String
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
 Parameters = Mapping[str, Any]
+
+
+def _writer(type: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    """What makes of a value what is stored; None where it is stored as it is."""
+    into = type.dialect_impl(dialect).bind_processor(dialect)
+    if into is None and dialect.name == "postgresql" and isinstance(type, String):
+        return _without_nul
+    return into
+
+
+def _without_nul(text: str | None) -> str | None:
+    """PostgreSQL has no U+0000 in texts, and would refuse the statement: nothing is found by it."""
+    return text and text.replace("\0", "\ufffd")
 
 
 class Prepared:
@@ -29,7 +43,7 @@ class Prepared:
             if not compiled.binds[name].required
         }
         self._into = [
-            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
+            (name, _writer(compiled.binds[name].type, dialect))
             for name in compiled.positiontup or ()
         ]
         columns = list(getattr(statement, "exported_columns", ()))

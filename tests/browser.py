@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
+WORDY = {"button", "a", "textarea", "summary", "form", "title", "h1"}  # what is seen by its name
+NAMED = {"data-testid", "id"}
 SPEAKING = ("for", "aria-labelledby", "aria-describedby")  # attributes that name other elements
 
 
@@ -194,8 +196,8 @@ class Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         while self._open:
             opened, attributes, start = self._open.pop()
-            words = squeeze(self.text[start:])
-            self._close(opened, attributes, words)
+            if opened in WORDY or attributes.keys() & NAMED:
+                self._close(opened, attributes, squeeze(self.text[start:]))
             if opened == tag:
                 return
 

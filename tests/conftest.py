@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from portal import (
     clock,
@@ -20,15 +24,15 @@ from portal import (
     outbox,
     schema,
 )
-from portal.database import db
+from portal.database import db, metadata
 from portal.gateways import Outgoing
 from portal.organisation import Details
+from tests import postgresql
 from tests.browser import Browser
 from tests.compiled import COMPILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from flask import Flask
 
@@ -39,7 +43,10 @@ ENVIRONMENT = {
     "PORTAL_SECURE_NETWORKS": "10.20.0.0/16",
     "PORTAL_MAIL_URL": "inbox:",
     "PORTAL_SMS_URL": "inbox:",
+    "PORTAL_FLOOD_PER_MINUTE": "1000000",  # tests ask more in a minute than people do
+    "PORTAL_FLOOD_FORMS_PER_MINUTE": "1000000",
 }
+ROOM = 2**30  # bytes
 LOMOVA = Details(
     name="Общество с ограниченной ответственностью «Северный тракт»",
     short_name="ООО «Северный тракт»",
@@ -58,6 +65,24 @@ LOMOVA = Details(
 ADMINISTRATOR = "a.sokolova@sever-trakt.example"
 
 
+# Its own choice here would be a package that draws frames around every traceback, at length.
+structlog.configure(
+    processors=[
+        structlog.stdlib.add_log_level,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
+
+
+def pytest_configure() -> None:
+    """Keep the databases in memory: a commit waits for no disk."""
+    memory = Path("/dev/shm")
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the browser tests (docs/testing.md)."""
     group = parser.getgroup("portal")
@@ -66,10 +91,79 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--screenshots", metavar="FOLDER", help="write each page and state there")
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database without rows: each test that has data runs on both kinds.
+
+    But those marked `sqlite` or `postgresql`, which try what only one of them has.
+    """
+    if request.param == "sqlite":
+        copied: Path = request.getfixturevalue("empty_database")
+        (tmp_path / "portal.db").write_bytes(copied.read_bytes())
+        yield f"sqlite:///{tmp_path}/portal.db"
+    else:
+        url = request.getfixturevalue("empty_postgresql")
+        yield url
+        postgresql.empty(url)
+
+
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(database_url: str) -> dict[str, str]:
     """The settings of the portal under test; a test changes them before it asks for `app`."""
-    return ENVIRONMENT | {"PORTAL_DATABASE_URL": f"sqlite:///{tmp_path}/portal.db"}
+    return ENVIRONMENT | {"PORTAL_DATABASE_URL": database_url}
+
+
+@pytest.fixture
+def everything_stored(app: Flask, tmp_path: Path) -> Callable[[], bytes]:
+    """What somebody sees who has the database and no key, as it is now."""
+
+    def files() -> bytes:
+        found = sorted(tmp_path.glob("portal.db*"))
+        assert tmp_path / "portal.db-wal" in found, "what was just written, too"
+        return b"".join(each.read_bytes() for each in found)
+
+    def rows() -> bytes:
+        with db.reading():
+            cells = [
+                cell
+                for table in metadata.sorted_tables
+                for row in db.connection.exec_driver_sql(f"SELECT * FROM {table.name}")
+                for cell in row
+            ]
+        return b"\n".join(cell if isinstance(cell, bytes) else str(cell).encode() for cell in cells)
+
+    return files if db.url.startswith("sqlite") else rows
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the other database where a test is marked for one."""
+    left_out = [item for item in items if not _is_for_its_database(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _is_for_its_database(item: pytest.Item) -> bool:
+    kind = getattr(item, "callspec", None) and item.callspec.params.get("database_url")  # type: ignore[attr-defined]
+    only = {"sqlite", "postgresql"} & {mark.name for mark in item.iter_markers()}
+    return kind is None or not only or kind in only
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[postgresql.Server]:
+    """A PostgreSQL for all tests of this process."""
+    with postgresql.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def empty_postgresql(postgresql_server: postgresql.Server) -> str:
+    """The URL of a migrated database without rows, to be left without rows."""
+    url = postgresql_server.create("portal")
+    app = create_app(config.load(ENVIRONMENT | {"PORTAL_DATABASE_URL": url}))
+    with app.app_context():
+        schema.upgrade()
+    db.dispose()
+    return url
 
 
 @pytest.fixture(scope="session")
@@ -84,8 +178,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def app(environment: dict[str, str], tmp_path: Path, empty_database: Path) -> Iterator[Flask]:
-    (tmp_path / "portal.db").write_bytes(empty_database.read_bytes())
+def app(environment: dict[str, str]) -> Iterator[Flask]:
     app = create_app(config.load(environment))
     app.testing = True
     app.jinja_env.bytecode_cache = COMPILED

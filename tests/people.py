@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyotp
 from itsdangerous import URLSafeSerializer
+from sqlalchemy import bindparam
 
 from portal import account, clock, device
 from portal.account import Account, Role, password
 from portal.account.tables import accounts
 from portal.database import db
+from tests import passwords  # noqa: F401 - before the first is kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 PASSWORD = "семь рыжих тракторов едут"
 HASH = password.hash(PASSWORD)
+_HAS_PASSWORD = accounts.update().where(accounts.c.id == bindparam("of")).values(password=HASH)
 STEP_SECONDS = 30
 NO_BACKUP_CODE = "0000-0000-0000-0000"
 END_ALL = "Выйти везде, кроме этого браузера"
@@ -94,7 +97,7 @@ def enrol(
     where = None if role is Role.SPECIALIST else organisation_id
     with db.writing():
         made = account.create(email, role, where, name, phone, "tests")
-        db.execute(accounts.update().where(accounts.c.id == made.id).values(password=HASH))
+        db.execute(_HAS_PASSWORD, {"of": made.id})
         secret = device.new_secret()
         assert device.add_totp(made, secret, pyotp.TOTP(secret).at(clock.now()), "", "10.20.4.17")
         person = Person(account.find(made.id) or made, secret)
@@ -123,6 +126,7 @@ def invite(
     return found
 
 
+@db.again
 def act(verb: Callable[..., Any], *arguments: object) -> Any:
     """One step in a transaction of its own, as a command of the portal takes it."""
     with db.writing():

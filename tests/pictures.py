@@ -302,6 +302,7 @@ def studio() -> Iterator[Studio]:
             "PORTAL_DATABASE_URL": f"sqlite:///{place}/portal.db",
             "PORTAL_SECURE_NETWORKS": "10.20.0.0/16,127.0.0.0/8",  # of windows, and of the samples
             "PORTAL_TRUSTED_PROXIES": "127.0.0.1/32",
+            "PORTAL_ALLOW": "proxies-inside",  # this computer is both
             "PORTAL_OPERATIONS_URL": "https://izkt.example",
         }
         app = create_app(config.load(ENVIRONMENT | settings))

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
-FETCHED = ROOT / ".venv/proxies/usr"  # `make proxies`
+FETCHED = ROOT / ".venv/fetched/usr"  # `make servers`
 NAME = "portal.example.ru"
 CERTIFICATES = f"/etc/ssl/{NAME}"
+SECOND = "    server 127.0.0.1:8001 max_fails=1 fail_timeout=1s;\n"  # of nginx.conf
 PROXY, STAFF, STRANGER = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 SECONDS = 20  # to start
 
@@ -34,6 +35,7 @@ class Ports(NamedTuple):
     operations: int
     http: int
     https: int
+    second: int = 0  # another `portal serve`, where there is one
 
 
 class Heard(NamedTuple):
@@ -100,7 +102,7 @@ class Operations:
 
 
 def find(name: str) -> str | None:
-    """The program of that name: of this computer, or fetched by `make proxies`."""
+    """The program of that name: of this computer, or fetched by `make servers`."""
     here = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     fetched = (FETCHED / folder / name for folder in ("sbin", "bin"))
     return here or next((str(each) for each in fetched if each.exists()), None)
@@ -156,6 +158,7 @@ def _sample(name: str, folder: Path, ports: Ports, *more: tuple[str, str]) -> st
 def _nginx(program: str, folder: Path, ports: Ports) -> list[str]:
     sample = _sample(
         *("nginx.conf", folder, ports),
+        (SECOND, SECOND.replace("127.0.0.1:8001", f"{PROXY}:{ports.second}") * bool(ports.second)),
         ("listen 80;", f"listen {PROXY}:{ports.http};"),
         ("listen 443 ssl;", f"listen {PROXY}:{ports.https} ssl;"),
         ("/var/log/nginx/portal.log", f"{folder}/portal.log"),

@@ -31,8 +31,11 @@ ORGANISATION, OTHER = "ORG-004217", "ORG-000318"
 PHONE = "+79215550199"
 WRONG = {"created": "не помню", "second_factor": ""}
 DAY = timedelta(hours=24)
+_MESSAGES = messages.select().order_by(messages.c.posted_at)  # compiled once, and asked often
+_EVENTS = journal.events.select()
 
 
+@db.again
 def act(verb: Callable[..., Any], *arguments: Any) -> Any:
     """One step in a transaction of its own, as a request takes it."""
     with db.writing():
@@ -55,7 +58,7 @@ def load(case: Case) -> Case:
 def posted(letter: str = "", *, due: bool = False) -> list[Any]:
     """Messages of a kind, oldest first; those that are still to leave."""
     with db.reading():
-        rows = db.all(messages.select().order_by(messages.c.posted_at))
+        rows = db.all(_MESSAGES)
     return [
         row
         for row in rows
@@ -70,7 +73,7 @@ def words(row: Any) -> dict[str, Any]:
 
 def events(name: str) -> list[Any]:
     with db.reading():
-        return [row for row in db.all(journal.events.select()) if row.name == name]
+        return [row for row in db.all(_EVENTS) if row.name == name]
 
 
 @dataclass

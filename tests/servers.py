@@ -10,6 +10,7 @@ import json
 import socket
 import ssl
 import threading
+import warnings
 from collections import deque
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -75,6 +76,8 @@ class MailServer:
         self.moods: dict[str, str] = {}  # a reply, DROP or HANG
         self.logins: dict[str, str] = {}
         self.greetings: list[str] = []
+        self.without: list[str] = []  # ways to sign in that it does not offer
+        self.signed_in: list[str] = []  # by which way
         self._tls, self._starttls = tls, starttls
         self._port = 0
         self._open: set[SMTP] = set()
@@ -135,7 +138,14 @@ class MailServer:
 
     def _answer(self) -> SMTP:
         self.connections += 1
-        connection = SMTP(
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # it sees no TLS but of STARTTLS
+            connection = self._connection()
+        self._open.add(connection)
+        return connection
+
+    def _connection(self) -> SMTP:
+        return SMTP(
             self,
             loop=self._loop,
             hostname="mail.example",
@@ -144,13 +154,14 @@ class MailServer:
             require_starttls=self._starttls,
             auth_required=bool(self.logins),
             authenticator=self._authenticate,
+            auth_require_tls=self._starttls or not self._tls,
+            auth_exclude_mechanism=self.without,
         )
-        self._open.add(connection)
-        return connection
 
     def _authenticate(
         self, server: object, session: object, envelope: object, mechanism: str, data: Any
     ) -> AuthResult:
+        self.signed_in.append(mechanism)
         known = self.logins.get(data.login.decode()) == data.password.decode()
         return AuthResult(success=known, handled=False)
 
@@ -211,7 +222,11 @@ class Asked:
     method: str
     path: str
     headers: dict[str, str]  # names in small letters
-    body: dict[str, Any]
+    raw: bytes
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", json.loads(self.raw or b"{}"))
 
 
 class SmsGateway:
@@ -221,6 +236,7 @@ class SmsGateway:
         self.asked: list[Asked] = []
         self.connections = 0
         self.answers: deque[tuple[int, Any] | str] = deque()  # a status with a body, or a mood
+        self.usual: tuple[int, Any] | None = None  # what it answers else; None: it takes all
         self.came = threading.Event()
         self._let_go = threading.Event()
         self._server = _Server((HOST, 0), _Handler)
@@ -243,7 +259,9 @@ class SmsGateway:
         self._server.server_close()
 
     def next_answer(self) -> tuple[int, Any] | str:
-        return self.answers.popleft() if self.answers else (200, {"id": f"g-{len(self.asked)}"})
+        if self.answers:
+            return self.answers.popleft()
+        return self.usual or (200, {"id": f"g-{len(self.asked)}"})
 
     def wait(self, seconds: float) -> bool:
         """Wait, as a gateway that hangs does; true once it was let go."""
@@ -279,13 +297,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         gateway = self.server.gateway
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"{}")
+        raw = self.rfile.read(int(self.headers["Content-Length"] or 0))
         gateway.asked.append(
             Asked(
                 self.command,
                 self.path,
                 {name.lower(): value for name, value in self.headers.items()},
-                body,
+                raw,
             )
         )
         answer = gateway.next_answer()

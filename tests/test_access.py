@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyotp
 import pytest
+from sqlalchemy import text
 
 from portal import campaign, clock, config, create_app, device, diagnostics, recovery
 from portal.account import OPERATIONAL, Account, Role, session
@@ -57,6 +58,7 @@ GET    help.page                   -                    200        200         2
 GET    help.guide                  forged               404        404         404  -
 GET    health.live                 -                    200        200         200  -
 GET    health.ready                -                    200        200         200  -
+GET    metrics.page                -                    200        200         200  -
 GET    static                      -                    200        200         200  -
 GET    inbox.messages              -                    200        200         200  -
 GET    inbox.message               forged               404        404         404  -
@@ -314,6 +316,8 @@ POST   devices.end_session         foreign              404        404         4
 POST   devices.end_session         forged               404        404         404  access.refused
 POST   devices.end_session         own                  303        303         303  -
 POST   devices.end_sessions        -                    303        303         303  -
+GET    own_password.page           -                    200        200         200  -
+POST   own_password.change         -                    422        422         422  -
 
 POST   account.enter_password      -                    422        422         422  -
 POST   account.sign_out            -                    303        303         303  -
@@ -516,7 +520,7 @@ class Watch:
 
     def changed(self) -> set[str]:
         """The tables in which anything did."""
-        before, after = self.version, self._ask(VERSION)
+        before, after = self.version, self._ask(VERSION[kind()])
         if before == after:  # nobody committed anything
             return set()
         old = self.rows
@@ -526,21 +530,27 @@ class Watch:
     def noted(self) -> list[tuple[str, str]]:
         """Name and actor of the journal's lines that are new since."""
         with db.reading():
-            lines = db.all(metadata.tables["events"].select())
+            lines = db.all(metadata.tables["events"].select().order_by(text("id")))
         return [(row.name, row.actor) for row in lines[len(self.rows["events"]) :]]
 
     def _look(self) -> tuple[Any, dict[str, Any]]:
-        return self._ask(VERSION), {name: self._ask(sql) for name, sql in EVERYTHING.items()}
+        return self._ask(VERSION[kind()]), {
+            name: self._ask(sql) for name, sql in EVERYTHING.items()
+        }
 
     def _ask(self, sql: str) -> Any:
         with db.reading():
             return db.connection.exec_driver_sql(sql).fetchall()
 
 
-VERSION = "PRAGMA data_version"
+def kind() -> str:
+    return db.url.partition(":")[0]
+
+
+VERSION = {"sqlite": "PRAGMA data_version", "postgresql": "SELECT pg_current_snapshot()::text"}
 EVERYTHING = {
     table.name: f"SELECT {', '.join(each.key for each in table.c if each.key != 'seen_at')}"
-    f" FROM {table.name}"
+    f" FROM {table.name} ORDER BY 1, 2"
     for table in metadata.sorted_tables
 }
 
@@ -756,7 +766,7 @@ def walk(
 OF_STAFF = (  # pages of those who are signed in all the way
     *("people.", "support.", "check.", "devices.", "journal."),
     *("campaigns.", "operations.", "organisations.", "verifications.", "edit."),
-    "corrections.",
+    *("corrections.", "own_password."),
 )
 ENROLS = {
     *("devices.new", "devices.add_totp", "devices.passkey_options", "devices.add_passkey"),
@@ -887,7 +897,11 @@ def test_the_cookie_of_another_portal_is_nobodys(
     new_browser: NewBrowser,
 ) -> None:
     world = new_world(Role.MANAGER)
-    other = create_app(config.load(environment | {"PORTAL_SECRET_KEY": "another key " * 4}))
+    other = create_app(
+        config.load(
+            environment | {"PORTAL_SECRET_KEY": "another secret key, 32 bytes long at least"}
+        )
+    )
     elsewhere = world.me.sign_in(Browser(other.test_client()))
     assert is_in(elsewhere)
     create_app(config.load(environment))

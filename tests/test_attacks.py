@@ -12,22 +12,20 @@ import subprocess
 import sys
 import tempfile
 import time as real_time
-from contextvars import Context
-from io import BytesIO
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select
-from werkzeug.datastructures import Headers
 
 from portal import clock, config, door, importing, pages
 from portal.account import Role
 from portal.confirmation.tables import codes
-from portal.database import db, metadata
+from portal.database import db
 from tests.browser import Browser
 from tests.conftest import ENVIRONMENT
+from tests.hostile import FORM, INSIDE, OUTSIDE, ask, check, rows
 from tests.loops import run
 from tests.people import enrol
 
@@ -38,10 +36,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import Post, Time
 
-INSIDE, OUTSIDE = "10.20.4.17", "203.0.113.9"
 METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 RARE_METHODS = ("PUT", "PATCH", "DELETE", "TRACE", "FOO")
-FORM = "application/x-www-form-urlencoded"
 BODIES: tuple[tuple[bytes, str], ...] = (
     (b"", ""),
     (b"code=123456", FORM),
@@ -88,73 +84,6 @@ ODD: tuple[dict[str, str], ...] = (
     {"Authorization": "Basic \xff", "Expect": "\xff", "Content-Encoding": "gzip"},
 )
 NAMES = ("x", "%00", "%ff", "%f0%9f%98%80", "..%2f..%2fconfig.py", "a" * 3000, "9" * 30, "-1", "0")
-
-
-def rows() -> dict[str, list[Any]]:
-    """All that is stored."""
-    with db.reading():
-        return {table.name: db.all(select(table)) for table in metadata.sorted_tables}
-
-
-class Reply:
-    """An answer, and what was asked."""
-
-    def __init__(self, asked: str, answer: door.Answer) -> None:
-        self.asked, self.status = asked, answer.status
-        self.headers, self.body = Headers(answer.headers), answer.body
-        self.text = answer.body.decode(errors="replace")
-
-
-def check(reply: Reply, *, is_static: bool = False) -> None:
-    """What holds for every answer, whatever was asked."""
-    assert reply.status < 500, reply.asked
-    for name, value in pages.HEADERS.items():
-        assert reply.headers.getlist(name) == [value], f"{name} of {reply.asked}"
-    if not is_static:
-        assert reply.headers["Cache-Control"] == "no-store", reply.asked
-    assert "evil" not in reply.headers.get("Location", ""), reply.asked
-    assert "Traceback" not in reply.text, reply.asked
-
-
-def ask(
-    app: Flask,
-    path: str,
-    *,
-    method: str = "GET",
-    address: str = INSIDE,
-    headers: dict[str, str] | None = None,
-    body: tuple[bytes, str] = (b"", ""),
-    browser: Browser | None = None,
-) -> Reply:
-    """A request as it comes off the wire: no client's library mends it on its way."""
-    cookie = browser and browser.client.get_cookie("session")
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": decoded(path),
-        "QUERY_STRING": "",
-        "REMOTE_ADDR": address,
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "8000",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "HTTP_HOST": "127.0.0.1:8000",
-        "CONTENT_LENGTH": str(len(body[0])),
-        "CONTENT_TYPE": body[1],
-        "wsgi.input": BytesIO(body[0]),
-        "wsgi.url_scheme": "http",
-        "wsgi.errors": sys.stderr,
-    }
-    if cookie:
-        environ["HTTP_COOKIE"] = f"session={cookie.value}"
-    for name, value in (headers or {}).items():
-        environ["HTTP_" + name.upper().replace("-", "_")] = value
-    answer = Context().run(door.ask, app, environ)
-    return Reply(f"{method} {path[:60]} {headers}", answer)
-
-
-def decoded(path: str) -> str:
-    """A path as WSGI writes it: one character for each byte."""
-    return re.sub("%([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), path)
 
 
 def paths(app: Flask, known: dict[str, str], names: Sequence[str] = NAMES) -> list[str]:
@@ -340,6 +269,17 @@ def test_a_body_in_pieces_is_read_whole_and_a_long_one_refused(served: str) -> N
     assert "content-security-policy" in answer.lower()
 
 
+def test_of_two_lengths_of_a_body_the_chunks_count(served: str) -> None:
+    """RFC 9112, 6.3: else a proxy and the portal disagree where the next request begins."""
+    both = ["Transfer-Encoding: chunked", "Content-Length: 1000"]
+    answer = say(served, "POST / HTTP/1.1", *both, body=b"0\r\n\r\n")
+    assert " 408 " not in answer.splitlines()[0], "the length was waited for"
+    assert " 405 " in answer.splitlines()[0] or " 400 " in answer.splitlines()[0]
+    several = ["Content-Length: 5", "Content-Length: 6"]
+    answer = say(served, "POST / HTTP/1.1", *several, body=b"a=1&b=")
+    assert " 400 " in answer.splitlines()[0]
+
+
 class Wire:
     """What granian hands to the door, in a test's hands."""
 
@@ -403,6 +343,8 @@ def test_from_outside_a_link_tells_nothing_however_it_is_spelled(
         answers = [
             ask(app, spelled.format(token), address=OUTSIDE) for token in (good, forged, "x")
         ]
+        for each in answers:
+            del each.headers["X-Request-ID"]  # which is another one each time
         seen = {(each.status, each.body, str(each.headers)) for each in answers}
         assert len(seen) == 1, spelled
 
@@ -557,3 +499,140 @@ def test_a_number_too_great_for_the_database_is_no_message(app: Flask) -> None:
         for number in ("9223372036854775808", "9" * 40):
             reply = ask(app, path.format(number))
             assert reply.status == 404
+
+
+# What each answer carries, whoever gives it
+
+
+def check_own_headers(headers: dict[str, str]) -> None:
+    small = {name.lower(): value for name, value in headers.items()}
+    for name, value in pages.own_headers().items():
+        assert small.get(name.lower()) == value, name
+
+
+@pytest.mark.parametrize(
+    ("line", "headers", "status"),
+    [
+        ("\x00\x01 nothing", [], 400),
+        ("GET / HTTP/9.9", [], 400),
+        ("GET /" + "a" * 70_000 + " HTTP/1.1", [], 414),
+        ("GET / HTTP/1.1", [f"X-{number}: 1" for number in range(150)], 431),
+        ("GET / HTTP/1.1", ["Bad Name: 1"], 400),
+        ("GET / HTTP/1.1", ["X: a\x00b"], 400),
+        ("POST / HTTP/1.1", ["Content-Length: -5"], 400),
+        ("POST / HTTP/1.1", ["Transfer-Encoding: xchunked"], 400),
+    ],
+)
+def test_what_is_no_http_gets_an_empty_answer_and_the_end(
+    served: str, line: str, headers: list[str], status: int
+) -> None:
+    """Granian's own answers, before the door: no page, nothing that a header could protect."""
+    head, _, body = say(served, line, *headers).partition("\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ")
+    assert body == ""
+    lines = {each.lower() for each in head.splitlines()[1:]}
+    assert {"connection: close", "content-length: 0"} <= lines
+    assert len(lines) == 3, "and the date"
+
+
+def test_what_granian_takes_is_answered_by_the_portal(served: str) -> None:
+    inside = "X-Forwarded-For: 10.20.4.17"
+    for line, status in (
+        ("CONNECT evil.example:80 HTTP/1.1", 404),
+        ("GET http://evil.example/ HTTP/1.1", 200),
+        ("OPTIONS * HTTP/1.1", 404),
+        ("GET /%zz%ff%00 HTTP/1.1", 404),
+        ("GET /?" + "a=1&" * 2000 + " HTTP/1.1", 414),
+    ):
+        head = say(served, line, inside).partition("\r\n\r\n")[0]
+        assert head.startswith(f"HTTP/1.1 {status} "), line
+        check_own_headers(dict(each.split(": ", 1) for each in head.splitlines()[1:]))
+
+
+HTTPS = {
+    "PORTAL_BASE_URL": "https://portal.example.ru",
+    "PORTAL_MAIL_URL": "smtps://mail.example.ru",
+    "PORTAL_SMS_URL": "https://sms.example.ru",
+}
+
+
+def test_refusals_of_the_door_have_every_header_over_https_too(
+    app: Flask, environment: dict[str, str]
+) -> None:
+    config.use(config.load(environment | HTTPS))
+    for status in (403, 408, 500):
+        headers = dict(door.refusal(status).headers)
+        check_own_headers(headers)
+        assert "Strict-Transport-Security" in headers
+        assert headers["Cache-Control"] == "no-store"
+
+
+def test_parts_and_files_that_did_not_change_have_every_header(
+    app: Flask, opened: tuple[Browser, dict[str, str]]
+) -> None:
+    browser, known = opened
+    htmx = {"HX-Request": "true", "HX-Target": "div#confirmation"}
+    part = ask(app, f"/confirmation/{known['id']}", headers=htmx, browser=browser)
+    assert part.text.lstrip().startswith("<div"), "a part, not a page"
+    file = ask(app, "/static/portal.css")
+    same = ask(app, "/static/portal.css", headers={"If-None-Match": file.headers["ETag"]})
+    piece = ask(app, "/static/portal.css", headers={"Range": "bytes=0-9"})
+    assert [part.status, same.status, piece.status] == [200, 304, 206]
+    for reply in (part, same, piece):
+        check_own_headers(dict(reply.headers))
+
+
+def test_signing_out_sets_no_cookie_but_our_own(
+    app: Flask, browser: Browser, keep: Callable[..., None]
+) -> None:
+    """Flask-Login would take back a cookie that it never gave."""
+    keep()
+    person = enrol("b@sever-trakt.example", Role.OPERATOR)
+    browser.client.set_cookie("remember_token", "1|aaaa")
+    person.sign_in(browser)
+    form = browser.page.form_of("Выйти")
+    answer = browser.ask("post", form.action, data=form.fields, follow_redirects=False)
+    assert answer.status_code == 303
+    given = {line.partition("=")[0] for line in answer.headers.getlist("Set-Cookie")}
+    assert given == {"session"}
+
+
+# Forms of another site, and what is no form
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "", "evil"])
+def test_a_form_that_another_site_sends_does_nothing_though_it_has_the_token(
+    app: Flask, browser: Browser, keep: Callable[..., None], site: str
+) -> None:
+    """A neighbour below the same domain sends our cookie, too: the browser says who sends."""
+    keep()
+    enrol("a@sever-trakt.example", Role.ADMINISTRATOR).sign_in(browser)
+    browser.open("/organisations/ORG-004217")
+    form = browser.page.form_of("Запросить подтверждение")
+    before = rows()
+    foreign = {"Sec-Fetch-Site": site, "Origin": "https://evil.example"}
+    answer = browser.ask("post", form.action, data=form.fields, headers=foreign)
+    assert answer.status_code == 422
+    after = rows()
+    for each in (before, after):
+        each["sessions"] = [row._replace(seen_at=None) for row in each["sessions"]]
+    assert after == before
+    own = {"Sec-Fetch-Site": "same-origin"}
+    answer = browser.ask("post", form.action, data=form.fields, headers=own, follow_redirects=False)
+    assert answer.status_code == 303
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/xml", "application/x"])
+def test_a_body_that_is_no_form_is_not_read(app: Flask, kind: str) -> None:
+    deep = b"[" * 30_000 + b"]" * 30_000
+    for path in ("/signin", "/organisations/ORG-004217/edit", "/confirmation/x/report"):
+        for body in (deep, b"5", b'"x"', b"null", b'{"csrf_token": []}'):
+            reply = ask(app, path, method="POST", body=(body, kind))
+            assert reply.status == 415
+            check(reply)
+
+
+def test_an_address_that_is_too_long_is_refused(app: Flask) -> None:
+    for length, status in ((pages.LONGEST_QUERY, 200), (pages.LONGEST_QUERY + 1, 414)):
+        assert ask(app, "/", query="a" * length).status == status
+    assert ask(app, "/health/live", query="a" * 60_000).status == 200

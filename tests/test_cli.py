@@ -98,8 +98,12 @@ def test_a_database_is_made_and_checked(environment: dict[str, str], tmp_path: P
 
 
 def test_a_database_that_was_never_made_is_said_in_a_sentence(
-    environment: dict[str, str], file: Path
+    environment: dict[str, str], file: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    never_made = f"sqlite:///{tmp_path}/never.db"
+    if environment["PORTAL_DATABASE_URL"].startswith("postgresql"):
+        never_made = request.getfixturevalue("postgresql_server").create("never")
+    environment |= {"PORTAL_DATABASE_URL": never_made}
     for command in (("organisations", "import", str(file)), ("journal", "verify")):
         status, said, _ = portal(environment, *command)
         assert status == 2

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 ADDRESS = "10.20.4.17"
 AT_ONCE = 50
+# Compiled once each, for a walk asks them at every step.
+CONFIRMATIONS, MESSAGES = confirmations.select(), messages.select()
+CODES = codes.select().order_by(codes.c.id)
+EMPTYING = [table.delete() for table in reversed(metadata.sorted_tables)]
 
 
 def load(id: str) -> Confirmation:
@@ -46,6 +50,7 @@ def load(id: str) -> Confirmation:
     return found
 
 
+@db.again
 def act(id: str, verb: Callable[..., object], *arguments: object) -> object:
     """One step in a transaction of its own, as a request takes it."""
     with db.writing():
@@ -124,6 +129,7 @@ def test_phone_and_email_at_once_complete_once(post: Post, asked: str) -> None:
 def test_requests_at_once_leave_one_open(app: Flask, keep: Callable[..., None]) -> None:
     keep()
 
+    @db.again
     def request(_: int) -> None:
         with db.writing():
             found = organisation.find("ORG-004217")
@@ -134,7 +140,7 @@ def test_requests_at_once_leave_one_open(app: Flask, keep: Callable[..., None]) 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(request, range(20)))
     with db.reading():
-        states = Counter(row.state for row in db.all(confirmations.select()))
+        states = Counter(row.state for row in db.all(CONFIRMATIONS))
     assert states == {"open": 1, "retired": 19}
 
 
@@ -151,7 +157,7 @@ def test_what_was_not_sent_is_withdrawn_when_its_request_ends(
     assert [each.subject for each in letters] == ["Подтверждение данных"]
     assert post.codes() == []
     with db.reading():
-        assert all(row.words is None or row.due_at for row in db.all(messages.select()))
+        assert all(row.words is None or row.due_at for row in db.all(MESSAGES))
 
 
 def test_an_older_code_is_not_sent_after_a_newer_one(asked: str, post: Post, time: Time) -> None:
@@ -177,8 +183,8 @@ class Walk(RuleBasedStateMachine):
         self.context = self.app.app_context()
         self.context.push()
         with db.writing():
-            for table in reversed(metadata.sorted_tables):
-                db.execute(table.delete())
+            for rows in EMPTYING:
+                db.execute(rows)
             db.commit()
         self.post = Post()
         self.phones, self.keep_phone = 0, LOMOVA.phone
@@ -300,8 +306,8 @@ class Walk(RuleBasedStateMachine):
             return
         with db.reading():
             found = load(self.id)
-            completed = [row for row in db.all(confirmations.select()) if row.state == "completed"]
-            letters = [row for row in db.all(messages.select()) if row.letter == "completed"]
+            completed = [row for row in db.all(CONFIRMATIONS) if row.state == "completed"]
+            letters = [row for row in db.all(MESSAGES) if row.letter == "completed"]
             assert journal.first_broken_line() is None
         if found.state is Standing.COMPLETED:
             assert found.phone_confirmed_at
@@ -313,7 +319,7 @@ class Walk(RuleBasedStateMachine):
         if not hasattr(self, "id"):
             return
         with db.reading():
-            sent = db.all(codes.select().order_by(codes.c.id))
+            sent = db.all(CODES)
             assert all(row.tries <= 5 for row in sent)
         for earlier, later in zip(sent, sent[5:], strict=False):
             if earlier.confirmation_id == later.confirmation_id:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import bindparam, insert, select, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from portal import clock
 from portal.confirmation.tables import codes
@@ -16,7 +17,7 @@ from portal.database import Moment, db
 from portal.organisation import organisations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from flask import Flask
 
@@ -24,10 +25,14 @@ THREADS, TIMES = 8, 40
 
 
 @pytest.fixture
-def counter(app: Flask) -> None:
+def counter(app: Flask) -> Iterator[None]:
     with db.writing():
         db.execute(text("CREATE TABLE counter (id INTEGER PRIMARY KEY, value INTEGER)"))
         db.execute(text("INSERT INTO counter VALUES (1, 0)"))
+        db.commit()
+    yield
+    with db.writing():
+        db.execute(text("DROP TABLE counter"))
         db.commit()
 
 
@@ -42,6 +47,13 @@ def add(more: int = 1) -> None:
     db.execute(text("UPDATE counter SET value = :value"), {"value": before + more})
 
 
+@db.again
+def add_one() -> None:
+    with db.writing():
+        add()
+        db.commit()
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -53,7 +65,7 @@ def add(more: int = 1) -> None:
     ],
 )
 def test_a_reading_connection_cannot_write(counter: None, statement: str) -> None:
-    with db.reading(), pytest.raises(OperationalError, match="readonly"):
+    with db.reading(), pytest.raises(DBAPIError, match=r"read-?only"):
         db.execute(text(statement))
     assert value() == 0
 
@@ -62,7 +74,7 @@ def test_who_says_nothing_only_reads(counter: None) -> None:
     with db.writing():
         add()
         db.commit()
-    with pytest.raises(OperationalError, match="readonly"):
+    with pytest.raises(DBAPIError, match=r"read-?only"):
         add()
     db.close()
     assert value() == 1
@@ -76,9 +88,7 @@ def test_parallel_increments_are_all_kept(counter: None) -> None:
         start.wait()
         try:
             for _ in range(TIMES):
-                with db.writing():
-                    add()
-                    db.commit()
+                add_one()
         except BaseException as error:
             trouble.append(error)
             raise
@@ -136,6 +146,7 @@ def test_a_row_of_nobody_is_refused(app: Flask) -> None:
         )
 
 
+@pytest.mark.sqlite
 def test_the_database_keeps_a_log_that_survives_a_crash(app: Flask) -> None:
     with db.writing():
         assert db.scalar(text("PRAGMA journal_mode")) == "wal"
@@ -144,12 +155,15 @@ def test_the_database_keeps_a_log_that_survives_a_crash(app: Flask) -> None:
 
 def test_a_moment_is_the_same_from_any_zone() -> None:
     moscow = datetime(2026, 11, 21, 15, tzinfo=timezone(timedelta(hours=3)))
-    stored = Moment().process_bind_param(moscow, None)
+    for dialect in (sqlite.dialect(), postgresql.dialect()):  # type: ignore[no-untyped-call]
+        stored = Moment().process_bind_param(moscow, dialect)
+        assert Moment().process_result_value(stored, dialect) == moscow
+        assert Moment().process_bind_param(None, dialect) is None
+    stored = Moment().process_bind_param(moscow, sqlite.dialect())
     assert stored == datetime(2026, 11, 21, 12)  # noqa: DTZ001 - what is stored has no zone
-    assert Moment().process_result_value(stored, None) == moscow.astimezone(UTC)
-    assert Moment().process_bind_param(None, None) is None
 
 
+@pytest.mark.sqlite
 def test_a_thread_writes_again_after_a_commit_that_failed(keep: Callable[..., None]) -> None:
     orphan = insert(codes).values(
         confirmation_id="nobody's",

@@ -59,6 +59,7 @@ def measure(found: Diagnostics, seconds: int) -> None:
         db.commit()
 
 
+@db.again
 def claim(typed: str) -> Claim:
     with db.writing():
         claimed = diagnostics.claim(typed)

@@ -28,7 +28,7 @@ from portal.recovery.tables import facts
 from tests.people import enrol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from flask import Flask
@@ -371,9 +371,11 @@ def test_an_import_keeps_what_it_reported(file: Path) -> None:
     assert tally.refusals == []
 
 
-def test_answers_are_readable_nowhere_in_the_database(file: Path, tmp_path: Path) -> None:
+def test_answers_are_readable_nowhere_in_the_database(
+    file: Path, everything_stored: Callable[[], bytes]
+) -> None:
     take(file, table(*GOOD))
-    stored = b"".join(each.read_bytes() for each in tmp_path.glob("portal.db*"))
+    stored = everything_stored()
     assert b"report_number" in stored
     for value in (OWNER, "Котов", "Молоко", "3f2c9a1b", "0001234567012345", "2026-10-25", EMAIL):
         assert value.encode() not in stored

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time as wall
 from typing import TYPE_CHECKING, Any
@@ -219,12 +221,19 @@ def test_a_client_cannot_say_who_it_is(here: Browser) -> None:
 
 def test_a_change_is_in_force_for_every_process(here: Browser, environment: dict[str, str]) -> None:
     """Another process moves the status; this one has kept nothing."""
-    other = pysqlite3.connect(db.url.removeprefix("sqlite:///"), timeout=5)
+    change = """
+import sys
+from sqlalchemy import text
+from portal.database import db
+
+db.use(sys.argv[1])
+with db.writing():
+    db.execute(text("UPDATE organisations SET status = :to"), {"to": sys.argv[2]})
+    db.commit()
+"""
     for status, answer in (("editing", 403), ("resubmitted", 204), ("editing", 403)):
-        other.execute("UPDATE organisations SET status = ?", (status,))
-        other.commit()
+        subprocess.run([sys.executable, "-c", change, db.url, status], check=True)
         assert ask(here) == answer
-    other.close()
 
 
 # It writes nothing, but keeps who works signed in
@@ -276,6 +285,7 @@ def test_who_is_blocked_is_kept_in_by_nothing(here: Browser, time: Time) -> None
     assert seen_at() == before
 
 
+@pytest.mark.sqlite
 def test_noting_use_waits_for_nobody(here: Browser, time: Time) -> None:
     """A writer holds the lock: the answer is the same, and at once."""
     time.passes(minutes=5)
@@ -367,6 +377,7 @@ def drop_the_table(path: Path) -> None:
     other.close()
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "harm",
     [
@@ -391,6 +402,7 @@ def test_a_database_that_cannot_be_read_lets_nobody_in(
         assert in_time(here) in {401, 403}
 
 
+@pytest.mark.sqlite
 def test_a_database_that_was_put_back_is_read_anew(here: Browser) -> None:
     """A copy of yesterday's, say: no connection goes on with the file that is gone."""
     path = path_of_database()
@@ -408,6 +420,7 @@ def test_a_database_that_was_put_back_is_read_anew(here: Browser) -> None:
     assert ask(here) == 204
 
 
+@pytest.mark.sqlite
 def test_a_locked_database_lets_nobody_in(here: Browser) -> None:
     """By another process that hangs. A connection that is open cannot be locked out so."""
     path = path_of_database()
@@ -422,6 +435,7 @@ def test_a_locked_database_lets_nobody_in(here: Browser) -> None:
     assert ask(here) == 204
 
 
+@pytest.mark.sqlite
 def test_an_exclusively_locked_database_lets_nobody_in(here: Browser) -> None:
     path = path_of_database()
     db.dispose()
@@ -452,6 +466,7 @@ def test_an_error_of_ours_lets_nobody_in(
     assert ask(here) == 204
 
 
+@pytest.mark.sqlite
 def test_waiting_for_less_is_for_that_call_alone(here: Browser) -> None:
     """A page that this thread answers next waits as long as ever."""
     assert ask(here) == 204

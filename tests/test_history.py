@@ -39,6 +39,7 @@ CHAIN = f"organisation:{ORGANISATION}"
 
 # What the parts of a name may be that the code computes, where it computes them.
 COMPUTED: dict[tuple[str, str], Collection[str]] = {
+    ("access.py", "what"): {"access.refused", "case.own_refused", "case.forged"},
     ("organisation/status.py", "to"): set(Status),
     ("confirmation/course.py", "to"): set(course.ENDINGS),
     ("confirmation/course.py", "kind"): {"phone", "email"},
@@ -559,6 +560,7 @@ def statements_of(read: Callable[[], object]) -> int:
     return len(ran)
 
 
+@pytest.mark.sqlite
 def test_a_page_of_fifty_takes_as_many_statements_as_one_line(
     keep: Callable[..., None], told: Callable[..., list[Told]]
 ) -> None:
@@ -573,6 +575,7 @@ def test_a_page_of_fifty_takes_as_many_statements_as_one_line(
     assert costs == {4}, "lines, messages, names, records"
 
 
+@pytest.mark.sqlite
 def test_lines_are_found_by_their_index(told: Callable[..., list[Told]]) -> None:
     for names, since in ((0, False), (3, True)):
         statement = journal._newest(names, since=since, until=since)

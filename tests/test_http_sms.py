@@ -98,6 +98,8 @@ def test_the_portal_signs_in_and_tells_nobody_in_the_address(sms_gateway: SmsGat
         (429, Reason.BUSY, False),
         (500, Reason.BUSY, False),
         (503, Reason.BUSY, False),
+        (502, Reason.UNKNOWN, False),
+        (504, Reason.UNKNOWN, False),
         (302, Reason.BUSY, False),
         (307, Reason.BUSY, False),
     ],
@@ -132,7 +134,7 @@ def test_an_answer_without_an_id_is_no_acceptance(
     gateway: JsonGateway, sms_gateway: SmsGateway, body: Any
 ) -> None:
     sms_gateway.answers.append((200, body))
-    assert refused(gateway) == (Reason.BUSY, False)
+    assert refused(gateway) == (Reason.UNKNOWN, False)
     assert gateway.send(OUTGOING) == "g-2"
     assert sms_gateway.asked[0] == sms_gateway.asked[1], "the same id, the same words"
 
@@ -150,7 +152,7 @@ def test_a_gateway_that_drops_hangs_or_does_not_end_is_tried_again(
     monkeypatch.setattr(http_sms, "TIMEOUT_SECONDS", 0.1)
     gateway = JsonGateway(sms_gateway.url())
     sms_gateway.answers.append(mood)
-    assert refused(gateway) == (Reason.UNREACHABLE, False)
+    assert refused(gateway) == (Reason.UNKNOWN, False)
     assert gateway.send(OUTGOING) == "g-2"
     gateway.close()
 
@@ -159,7 +161,7 @@ def test_an_answer_that_is_too_long_is_cut_short(
     gateway: JsonGateway, sms_gateway: SmsGateway
 ) -> None:
     sms_gateway.answers.append((200, b'{"id": "g-1"}' + b" " * 1_000_000))
-    assert refused(gateway) == (Reason.UNREACHABLE, False)
+    assert refused(gateway) == (Reason.UNKNOWN, False)
     assert gateway.send(OUTGOING) == "g-2"
 
 

@@ -123,6 +123,7 @@ def test_a_changed_line_is_found(lines: None, change: dict[str, Any]) -> None:
     assert broken() == BrokenLine(SECOND, 3)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("change", UNREADABLE.values(), ids=UNREADABLE)
 def test_a_line_that_cannot_be_read_is_found(
     lines: None, environment: dict[str, str], change: str

@@ -383,12 +383,17 @@ def test_two_at_once_send_one_letter(petrov: Person, app: Flask, post: Post) -> 
     def press() -> None:
         with app.app_context():
             start.wait()
-            with db.writing():
-                found = organisation.find(ID)
-                assert found
-                came.append(block.remind(found, petrov.account, "10.20.4.17"))
-                db.commit()
+            came.append(remind())
             db.close()
+
+    @db.again
+    def remind() -> Reminded:
+        with db.writing():
+            found = organisation.find(ID)
+            assert found
+            said = block.remind(found, petrov.account, "10.20.4.17")
+            db.commit()
+        return said
 
     threads = [threading.Thread(target=press) for _ in range(4)]
     for each in threads:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import smtplib
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 
 from portal import clock, config, outbox
 from portal.database import db
-from portal.gateways import Reason
+from portal.gateways import Outgoing, Reason, Trouble
 from portal.gateways.http_sms import JsonGateway
 from portal.gateways.mail import Smtp
 from portal.outbox import State, failures
@@ -26,7 +27,6 @@ from tests.undelivered import undelivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from flask import Flask
 
@@ -453,6 +453,112 @@ def test_what_a_dead_worker_held_leaves_within_2_minutes_by_another(
     assert first.body["id"] == held
 
 
+class Interrupted:
+    """A gateway whose worker is stopped: once it has claimed a message, or has handed it over."""
+
+    def __init__(self, gateway: JsonGateway, *, meanwhile: Callable[[], None], sent: bool) -> None:
+        self._gateway = gateway
+        self._meanwhile = meanwhile
+        self._sent = sent
+        self._looks = 0
+
+    def listen(self, _keep: object) -> None:
+        """The worker reads receipts between claiming a message and handing it over."""
+        self._looks += 1
+        if self._looks == 2 and not self._sent:
+            self._meanwhile()
+
+    def send(self, message: Outgoing) -> str:
+        known_as = self._gateway.send(message)
+        if self._sent:
+            self._meanwhile()
+            raise Trouble(Reason.UNKNOWN)
+        return known_as
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_worker_that_was_stopped_with_a_message_in_hand_sends_it_no_second_time(
+    post_code: Callable[..., str],
+    new_worker: Callable[..., threading.Thread],
+    sms: JsonGateway,
+    sms_gateway: SmsGateway,
+    time: Time,
+) -> None:
+    ids = [post_code(), post_code()]
+
+    def ten_minutes() -> None:
+        time.passes(minutes=9)
+        new_worker().join()
+
+    outbox.deliver_due("sms", Interrupted(sms, meanwhile=ten_minutes, sent=False))
+    assert [asked.body["id"] for asked in sms_gateway.asked] == ids
+    assert {state(id) for id in ids} == {State.DELIVERED}
+
+
+def test_a_worker_that_was_stopped_while_the_mail_server_waits_for_the_letter_holds_it_back(
+    app: Flask,
+    post_letter: Callable[..., str],
+    smtp: Smtp,
+    mail_server: MailServer,
+    time: Time,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server has said «354» when the process goes on, and another has sent the letter."""
+    id, other = post_letter(), Smtp(mail_server.url())
+    hear = smtplib.SMTP.getreply
+    stops = iter([True])
+
+    def deliver() -> None:
+        with app.app_context():
+            outbox.deliver_due("email", other)
+        other.close()
+
+    def hear_late(host: smtplib.SMTP) -> tuple[int, bytes]:
+        reply = hear(host)
+        if reply[0] == 354 and next(stops, False):
+            time.passes(minutes=10)
+            worker = threading.Thread(target=deliver)
+            worker.start()
+            worker.join()
+        return reply
+
+    monkeypatch.setattr(smtplib.SMTP, "getreply", hear_late)
+    outbox.deliver_due("email", smtp)
+    assert [letter.headers["Message-ID"] for letter in mail_server.letters] == [f"<{id}@127.0.0.1>"]
+    assert state(id) is State.DELIVERED
+    later = post_letter()
+    outbox.deliver_due("email", smtp)
+    assert state(later) is State.DELIVERED, "the next one has a connection of its own"
+
+
+def test_a_worker_that_was_stopped_judges_nothing_that_is_in_another_s_hands(
+    post_code: Callable[..., str],
+    sms: JsonGateway,
+    sms_gateway: SmsGateway,
+    new_worker: Callable[..., threading.Thread],
+    time: Time,
+) -> None:
+    sms_gateway.answers.extend([(200, {"id": "g-1"}), servers.HANG])
+    id = post_code()
+    workers = []
+
+    def two_minutes() -> None:
+        time.passes(minutes=2)
+        sms_gateway.came.clear()
+        workers.append(new_worker())
+        assert sms_gateway.came.wait(5), "another has it in hand"
+
+    outbox.deliver_due("sms", Interrupted(sms, meanwhile=two_minutes, sent=True))
+    row = servers.message(id)
+    assert row.trouble is None
+    assert row.due_at > clock.now() + timedelta(seconds=60), "it is the other's until then"
+    sms_gateway.let_go()
+    workers[0].join()
+    assert {asked.headers["idempotency-key"] for asked in sms_gateway.asked} == {id}
+
+
 # What failed, and sending it again
 
 
@@ -675,6 +781,7 @@ def test_an_address_that_nobody_can_read_hides_no_other(
         assert [each.recipient for each in outbox.failed(most=10)] == ["new@sever.example", ""]
 
 
+@pytest.mark.sqlite
 def test_a_failure_costs_little_to_look_for_among_many_that_were_withdrawn(app: Flask) -> None:
     """Each list and each chore has an index of the rows that it is about."""
     for statement in (failures._NEWEST, failures._AFTER, failures._ANY_UNTOLD, failures._UNTOLD):
@@ -695,7 +802,7 @@ def plan(statement: Any, **values: object) -> str:
 
 
 def test_personal_data_is_readable_nowhere_in_the_database(
-    tmp_path: Path,
+    everything_stored: Callable[[], bytes],
     asked: str,
     browser: Browser,
     smtp: Smtp,
@@ -706,7 +813,7 @@ def test_personal_data_is_readable_nowhere_in_the_database(
     stored: list[bytes] = []
 
     def look() -> None:
-        stored.extend(path.read_bytes() for path in tmp_path.glob("portal.db*"))
+        stored.append(everything_stored())
 
     def newest_link() -> str:
         look()

@@ -59,7 +59,6 @@ from tests.recovering import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from flask import Flask
 
@@ -858,23 +857,26 @@ def test_a_seal_that_was_moved_to_another_case_opens_nothing(scene: Scene, staff
 
 
 def test_a_rotated_key_keeps_the_code(scene: Scene, environment: dict[str, str]) -> None:
-    config.use(config.load(environment | {"PORTAL_SECRET_KEY": "o" * 32}))
+    old, new = (
+        "an older secret key of 32 bytes at least",
+        "a newer secret key of 32 bytes at least",
+    )
+    config.use(config.load(environment | {"PORTAL_SECRET_KEY": old}))
     scene.grant()
     code = scene.code
-    keys = {"PORTAL_SECRET_KEY": "n" * 32, "PORTAL_SECRET_KEY_FALLBACKS": "o" * 32}
+    keys = {"PORTAL_SECRET_KEY": new, "PORTAL_SECRET_KEY_FALLBACKS": old}
     config.use(config.load(environment | keys))
     assert scene.enter(code).judgement is Judgement.RIGHT
 
 
 def test_the_code_is_readable_nowhere_in_the_database(
-    scene: Scene, tmp_path: Path, post: Post
+    scene: Scene, everything_stored: Callable[[], bytes], post: Post
 ) -> None:
     scene.ask()
     act(recovery.keep_answers, load(scene.case), scene.specialist, {"created": "весна девяносто"})
     scene.decide()
     code = scene.code
-    db.dispose()
-    stored = b"".join(each.read_bytes() for each in tmp_path.glob("portal.db*"))
+    stored = everything_stored()
     secrets = (code, code.replace("-", ""), scene.owner.email, PHONE, "девяносто", "Петров")
     for secret in secrets:
         assert secret.encode() not in stored

@@ -55,6 +55,10 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+# Compiled once each, for a walk asks them at every step.
+ALL_CASES = cases.select()
+EMPTYING = [table.delete() for table in reversed(metadata.sorted_tables)]
+
 
 class Walk(RuleBasedStateMachine):
     """Any steps of anybody in any order; what must hold, holds after each."""
@@ -67,8 +71,8 @@ class Walk(RuleBasedStateMachine):
         self.context = self.app.app_context()
         self.context.push()
         with db.writing():
-            for table in reversed(metadata.sorted_tables):
-                db.execute(table.delete())
+            for rows in EMPTYING:
+                db.execute(rows)
             db.commit()
         self.keep()
         role = Role.ADMINISTRATOR if kind == "administrator" else Role.OPERATOR
@@ -248,7 +252,7 @@ class Walk(RuleBasedStateMachine):
         if not hasattr(self, "tokens"):
             return
         with db.reading():
-            rows = db.all(cases.select())
+            rows = db.all(ALL_CASES)
             assert journal.first_broken_line() is None
             assert device.has_device(self.scene.owner.id)
         assert sum(row.ended_at is None for row in rows) <= 1, "one open case"
@@ -291,7 +295,7 @@ def test_any_order_of_steps_keeps_what_must_hold(
     run_state_machine_as_test(
         Walk,
         settings=settings(
-            max_examples=100,
+            max_examples=25 if db.url.startswith("postgresql") else 100,  # there five times as long
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

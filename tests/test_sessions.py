@@ -24,7 +24,6 @@ from tests.people import enrol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from flask import Flask
 
@@ -36,6 +35,7 @@ AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Firefox/145.0"
 A_BIT = timedelta(seconds=5)
 
 
+@db.again
 def act(verb: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """One step in a transaction of its own, as a request takes it."""
     with db.writing():
@@ -168,12 +168,12 @@ def test_no_other_text_is_a_token(owner: Account, typed: str) -> None:
 
 
 def test_no_token_and_nothing_of_a_browser_is_readable_in_the_database(
-    owner: Account, tmp_path: Path
+    owner: Account, everything_stored: Callable[[], bytes]
 ) -> None:
     first = begin(owner)
     second = renew(first)
     act(session.keep, live(second), secret="JBSWY3DPEHPK3PXP", name="Рабочий телефон")
-    everything = b"".join(each.read_bytes() for each in tmp_path.glob("portal.db*"))
+    everything = everything_stored()
     name = "Рабочий телефон"
     for secret in (first, second, AGENT, "JBSWY3DPEHPK3PXP", name, json.dumps(name)[1:-1]):
         assert secret.encode() not in everything

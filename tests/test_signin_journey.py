@@ -339,7 +339,7 @@ def test_who_has_a_password_and_no_device_asks_for_the_letter_again(
 
 def page_for_anybody(browser: Browser, email: str) -> tuple[int, list[tuple[str, str]], str]:
     """An answer to an email, but for the email itself and what every answer has of its own."""
-    own = {"Set-Cookie", "Content-Length", "Date", "Retry-After"}
+    own = {"Set-Cookie", "Content-Length", "Date", "Retry-After", "X-Request-ID"}
     headers = [(name, said) for name, said in browser.response.headers if name not in own]
     html = re.sub(r'name="csrf_token" value="[^"]+"', "", browser.response.text)
     return browser.status, headers, html.replace(email, "…")

@@ -27,7 +27,6 @@ from tests.verifying import change, confirm, found, kept, send, waiting, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.conftest import Post, Time
 
@@ -304,10 +303,10 @@ def test_the_administrator_is_told_that_it_is_closed_now(
 
 
 def test_remarks_are_readable_only_with_the_key(
-    sent: Verification, orlov: Account, tmp_path: Path
+    sent: Verification, orlov: Account, everything_stored: Callable[[], bytes]
 ) -> None:
     give_back(taken(sent, orlov), orlov, inn="Приметное замечание")
-    stored = b"".join(each.read_bytes() for each in tmp_path.glob("portal.db*"))
+    stored = everything_stored()
     assert "Приметное".encode() not in stored
     assert ID.encode() in stored
 

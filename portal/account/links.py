@@ -256,7 +256,7 @@ def choose_password(
     was interrupted can begin again. All sessions end. Second factors stay as they are. Raises
     BadValueError for a bad password, NotAllowedError where the link is dead by now.
     """
-    good = password.check(chosen, _easily_guessed(account))
+    good = password.check(chosen, easily_guessed(account))
     link = {"of": id, "owner": account.id, "kind": purpose, "now": clock.now()}
     works = db.changed(_USE, **link) if purpose == RESET else db.one(_FIND_OWN, **link)
     if not works:
@@ -278,7 +278,7 @@ def retire(account: Account, purpose: str) -> None:
         outbox.withdraw_all(link.id)
 
 
-def _easily_guessed(account: Account) -> list[str]:
+def easily_guessed(account: Account) -> list[str]:
     """What anybody who knows the person tries first."""
     words = [account.email, account.name, account.phone, *account.organisations]
     for id in account.organisations:

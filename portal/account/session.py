@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from portal import clock, config, journal, proofs
+from portal import clock, config, journal, metrics, proofs
 from portal.account.account import COLUMNS, Account, NotAllowedError, read, tell
 from portal.account.tables import accounts, sessions
 from portal.database import db
@@ -252,6 +252,7 @@ def renew(session: Session, factor: str, address: object, agent: str) -> str:
             address=str(address or ""),
             agent=agent[:LONGEST_AGENT],
         )
+        metrics.sign_ins.note(factor)
     if not is_live:
         raise NotAllowedError(_("Этот сеанс уже завершён. Войдите ещё раз."))
     owner = session.account
@@ -316,6 +317,7 @@ def count_wrong(session: Session, address: object) -> Wrong:
     left = max(0, WRONG_PER_SIGN_IN - db.scalar(_COUNT_WRONG, of=session.id))
     in_a_row = db.scalar(_COUNT_IN_A_ROW, of=account.id)
     journal.record(account.chain, "factor.wrong", account.id, address, in_a_row=in_a_row)
+    metrics.sign_ins.note("wrong_factor")
     until = None
     if in_a_row >= WRONG_IN_A_ROW:
         until = clock.now() + config.settings.pause

@@ -7,9 +7,10 @@ whatever was typed, and one that nobody has is compared with nobody's hash.
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import structlog
 from sqlalchemy import bindparam, insert, or_, select, update
 
-from portal import clock, config, journal, keys, limits
+from portal import clock, config, journal, keys, limits, metrics
 from portal.account import password, session
 from portal.account.account import Account, find_by_email, one_spelling
 from portal.account.session import Stage
@@ -20,6 +21,8 @@ from portal.limits import Limit
 WRONG_IN_A_ROW = 10  # then a pause, as for second factors (product.md, «Numbers»)
 
 PER_ADDRESS = (Limit(100, timedelta(minutes=10)),)  # sign-ins: a whole office may share one
+
+log = structlog.get_logger()
 
 _THIS = wrong_passwords.c.key == bindparam("of")
 _FIND = select(wrong_passwords.c.key, wrong_passwords.c.paused_until).where(_THIS)
@@ -33,7 +36,7 @@ _COUNT = (
             wrong_passwords.c.paused_until <= bindparam("now"),
         ),
     )
-    .values(count=wrong_passwords.c.count + 1)
+    .values(count=wrong_passwords.c.count + 1, counted_at=bindparam("now"))
     .returning(wrong_passwords.c.count)
 )
 _SET = update(wrong_passwords).where(_THIS).values(count=0, paused_until=bindparam("until"))
@@ -56,17 +59,39 @@ class Entry(NamedTuple):
     suspended: Account | None = None
 
 
+class Judged(NamedTuple):
+    """Whose email and password both are, or until when none are judged."""
+
+    account: Account | None = None
+    paused_until: datetime | None = None
+
+
 def enter(email: str, typed: str, address: object, agent: str) -> Entry:
     """Judge an email and a password; the session that begins lacks the second factor."""
+    found, until = judge(email, typed, address)
+    if found is None:
+        return Entry(paused_until=until)
+    metrics.sign_ins.note("suspended" if found.suspended_at else "password")
+    if found.suspended_at:  # said to who knows the password alone
+        return Entry(suspended=found)
+    return Entry(session.begin(found, Stage.PASSWORD, address, agent), found)
+
+
+def judge(email: str, typed: str, address: object) -> Judged:
+    """Whether a password is that of an email; wrong ones are counted."""
     until = limits.free_at(f"passwords from {address}", PER_ADDRESS)
     if until:
-        return Entry(paused_until=until)
+        log.warning("passwords paused", of="address")
+        metrics.sign_ins.note("paused")
+        return Judged(paused_until=until)
     limits.use(f"passwords from {address}")
     key = _key(email)
     # Counted before compared: of any number of tries at one moment no more are judged.
     in_a_row = db.scalar(_COUNT, of=key, now=clock.now())
     if in_a_row is None:
-        return Entry(paused_until=db.one(_FIND, of=key).paused_until)
+        log.warning("passwords paused", of="email")
+        metrics.sign_ins.note("paused")
+        return Judged(paused_until=db.one(_FIND, of=key).paused_until)
     found = find_by_email(email)
     if not password.is_right(found.password if found else None, typed) or found is None:
         return _wrong(key, in_a_row, found, address)
@@ -74,19 +99,19 @@ def enter(email: str, typed: str, address: object, agent: str) -> Entry:
     if found.password and password.is_outdated(found.password):
         renewed = password.hash(password.normal(typed))
         db.execute(_REHASH, {"of": found.id, "old": found.password, "hash": renewed})
-    if found.suspended_at:  # said to who knows the password alone
-        return Entry(suspended=found)
-    return Entry(session.begin(found, Stage.PASSWORD, address, agent), found)
+    return Judged(found)
 
 
-def _wrong(key: bytes, in_a_row: int, found: Account | None, address: object) -> Entry:
+def _wrong(key: bytes, in_a_row: int, found: Account | None, address: object) -> Judged:
+    log.warning("password refused", in_a_row=in_a_row)  # of nobody's email, too: in no journal
+    metrics.sign_ins.note("wrong_password")
     if found:
         journal.record(found.chain, "password.wrong", "unknown", address, in_a_row=in_a_row)
     if in_a_row < WRONG_IN_A_ROW:
-        return Entry()
+        return Judged()
     until = clock.now() + config.settings.pause
     db.execute(_SET, {"of": key, "until": until})
-    return Entry(paused_until=until)
+    return Judged(paused_until=until)
 
 
 def _key(email: str) -> bytes:

@@ -51,6 +51,7 @@ wrong_passwords = Table(
     metadata,
     Column("key", LargeBinary(32), primary_key=True),  # the email's fingerprint
     Column("count", Integer, nullable=False),
+    Column("counted_at", Moment),  # when the last one was; so that it is not kept for ever
     Column("paused_until", Moment),
 )
 

@@ -29,6 +29,7 @@ _FORGET_SOME = delete(campaign_items).where(
 _FORGET = delete(campaigns).where(campaigns.c.id == bindparam("of"))
 
 
+@db.again
 def forget_left() -> bool:
     """Forget some lines of a campaign that was never offered, at last itself; False if none is."""
     with db.reading():

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import account, clock, config, confirmation, keys, organisation
+from portal import account, clock, config, confirmation, keys, metrics, organisation
 from portal.account import Account, Role
 from portal.campaign.campaign import Campaign, Outcome, State, read
 from portal.campaign.course import move
@@ -66,6 +66,7 @@ _COUNT = (
 )
 
 
+@db.again
 def continue_due() -> bool:
     """Let a campaign ask as many as the pace allows now; False if none may ask.
 
@@ -172,6 +173,7 @@ def _settle(known: Campaign, item: Any, to: Outcome, request: str | None = None)
     values = {"of": known.id, "at_place": item.place, "to": to, "request": request}
     if not db.changed(_SETTLE, **values, now=clock.now()):
         return  # it had its turn meanwhile
+    metrics.campaign_turns.note(to)
     db.execute(_COUNT, {"of": known.id})
     if db.one(_NEXT, of=known.id) is None:
         move(known, State.DONE, ACTOR)

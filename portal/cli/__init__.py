@@ -6,8 +6,17 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from portal import config, keys, logs
-from portal.cli import accounts, confirmations, imports, servers, upkeep  # noqa: F401 - they hang on
+from portal.cli import (  # noqa: F401 - they hang on
+    accounts,
+    confirmations,
+    imports,
+    restored,
+    servers,
+    sweep,
+    upkeep,
+)
 from portal.cli.group import portal
+from portal.database import Overtaken
 
 __all__ = ["main", "portal"]
 
@@ -15,6 +24,7 @@ __all__ = ["main", "portal"]
 def main() -> None:
     """Run a command; a bad setting ends it with one sentence."""
     logs.configure()
+    logs.take_over()
     try:
         portal()
     except config.BadSettingError as error:
@@ -23,9 +33,13 @@ def main() -> None:
     except keys.UnreadableError as error:
         click.echo(f"portal: {error}. Was a key taken out too early?", err=True)
         sys.exit(2)
+    except Overtaken:
+        click.echo("portal: others changed the same; nothing was done, do it again.", err=True)
+        sys.exit(2)
     except OperationalError as error:
+        reason = str(error.orig).partition("\n")[0]
         click.echo(
-            f"portal: the database cannot be used ({error.orig}). Was it made by "
+            f"portal: the database cannot be used ({reason}). Was it made by "
             "`portal database upgrade`?",
             err=True,
         )

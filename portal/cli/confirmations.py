@@ -36,6 +36,7 @@ def request(ids: tuple[str, ...], *, all_unconfirmed: bool) -> None:
     sys.exit(1 if failed else 0)
 
 
+@db.again
 def _request(id: str) -> str | None:
     """Request one confirmation; returns why not, if not."""
     with db.writing():

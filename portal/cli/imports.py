@@ -162,6 +162,7 @@ def _invite_administrators(file: Path) -> tuple[int, int]:
     return sum(_invite_once(id) for id in admitted), failed
 
 
+@db.again
 def _admit_administrator(entry: importing.Entry) -> str:
     with db.writing():
         email = entry.administrator_email
@@ -170,6 +171,7 @@ def _admit_administrator(entry: importing.Entry) -> str:
     return found.id
 
 
+@db.again
 def _invite_once(id: str) -> bool:
     with db.writing():
         found = account.find(id)

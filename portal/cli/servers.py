@@ -6,21 +6,37 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from socket import AF_INET, AF_INET6, create_server
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
-from portal import campaign, config, create_app, gateways, logs, outbox, reminders, schema
+from portal import (
+    campaign,
+    config,
+    create_app,
+    gateways,
+    logs,
+    metrics,
+    outbox,
+    reminders,
+    schema,
+)
 from portal.cli.group import portal
+from portal.database import db
 from portal.door import Door
 
-POLL_SECONDS = 0.25
+LOOKS_SECONDS = 1  # between two looks at what is due, where nobody is woken
 CHANNELS = ("email", "sms")
 CHORES_SECONDS = 1
+STOPS_SECONDS = 30  # how long a request in flight is waited for at the end
 AFTER_A_FAILURE_SECONDS = 5
 CHORES: tuple[Callable[[], bool], ...] = (
     reminders.tell_of_failures,
@@ -41,26 +57,45 @@ log = structlog.get_logger()
 @click.option("--workers", default=1, show_default=True, help="Processes.")
 @click.option("--threads", default=2, show_default=True, help="Threads of each process.")
 def serve(host: str, port: int, socket: Path | None, workers: int, threads: int) -> None:
-    """Run the web server."""
+    """Run the web server, on a socket that systemd handed over if there is one."""
     config.load(os.environ)  # a bad setting is said once, not by every worker
-    if socket is None:
-        _must_be_free(host, port)
-    from granian import Granian  # noqa: PLC0415 - only this command needs a server
+    # Only this command needs a server.
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
+    from granian.server import MPServer  # noqa: PLC0415
 
-    Granian(
-        "portal",
-        interface=Interfaces.RSGI,
-        http=HTTPModes.http1,
-        address=host,
-        port=port,
-        uds=socket,
-        workers=workers,
-        workers_kill_timeout=30,
-        websockets=False,
-        log_level=LogLevels.warning,
-    ).serve(target_loader=partial(create_web, threads), wrap_loader=False)  # type: ignore[arg-type] # RSGI takes an object, too
+    from portal.cli import listening  # noqa: PLC0415
+
+    options: dict[str, Any] = {
+        "interface": Interfaces.RSGI,
+        "http": HTTPModes.http1,
+        "workers": workers,
+        "workers_kill_timeout": STOPS_SECONDS,
+        "respawn_failed_workers": True,  # one that is killed takes no other with it
+        "websockets": False,
+        "log_level": LogLevels.warning,
+        "log_dictconfig": logs.OF_GRANIAN,
+    }
+    listener = listening.handed_over()
+    if listener is not None:
+        server: MPServer = listening.OnAnOpenSocket(listener, **options)
+    else:
+        if socket is None:
+            _must_be_free(host, port)
+        server = MPServer("portal", address=host, port=port, uds=socket, **options)
+    with _counting_together(workers):
+        server.serve(target_loader=partial(create_web, threads), wrap_loader=False)  # type: ignore[arg-type] # RSGI takes an object, too
+
+
+@contextmanager
+def _counting_together(workers: int) -> Iterator[None]:
+    """Have the worker processes count in one place: any of them may be asked for all counts."""
+    if workers == 1 or config.load(os.environ).metrics_folder:
+        yield
+        return
+    with TemporaryDirectory(prefix="portal-metrics-") as folder:
+        os.environ["PORTAL_METRICS_FOLDER"] = folder
+        yield
 
 
 def _must_be_free(host: str, port: int) -> None:
@@ -78,6 +113,10 @@ def create_web(threads: int) -> Door:
     What is there after the start stays: taking it out of the garbage collector's rounds, and
     making those rarer, saves a tenth of the CPU of a journey (`make bench`).
     """
+    # Granian's own handlers come when this returns. Until then those of its parent are in force,
+    # which do nothing here: who is stopped while it begins would be waited for, and then killed.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, signal.SIG_DFL)
     logs.configure()
     app = create_app()
     gc.collect()
@@ -114,15 +153,19 @@ def deliver(*, once: bool) -> None:
 def _deliver(channel: str, stop: threading.Event, *, once: bool) -> None:
     """Hand over what is due on a channel, again and again."""
     gateway = gateways.choose(channel)
+    listener = db.listen(outbox.topic_of(channel))
     while not stop.is_set():
         try:
-            outbox.deliver_due(channel, gateway)
-        except Exception:
+            outbox.deliver_due(channel, gateway, stop.is_set)
+        except Exception as error:
+            if isinstance(error, SQLAlchemyError):
+                metrics.database_errors.inc("delivery")
             log.exception("delivery interrupted", channel=channel)
             stop.wait(AFTER_A_FAILURE_SECONDS)
         if once:
             break
-        stop.wait(POLL_SECONDS)
+        listener.wait(LOOKS_SECONDS, stop.is_set)
+    listener.close()
     gateway.close()
 
 
@@ -136,7 +179,9 @@ def _look_after(stop: threading.Event, *, once: bool) -> None:
                 continue
             try:
                 is_busy |= chore()
-            except Exception:
+            except Exception as error:
+                if isinstance(error, SQLAlchemyError):
+                    metrics.database_errors.inc("chore")
                 log.exception("chore interrupted", chore=chore.__name__)
                 resting[chore] = time.monotonic() + AFTER_A_FAILURE_SECONDS
         if once:

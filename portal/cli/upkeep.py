@@ -3,6 +3,8 @@
 import base64
 import secrets
 import sys
+from pathlib import Path
+from subprocess import CalledProcessError
 
 import click
 from tqdm import tqdm
@@ -44,6 +46,24 @@ def check() -> None:
     if not current:
         click.echo("The schema is not this version's: run `portal database upgrade`.", err=True)
         sys.exit(1)
+
+
+@database_group.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def backup(file: Path) -> None:
+    """Write a consistent copy to a new file while the portal runs; others cannot read it."""
+    with create_app().app_context():
+        try:
+            db.back_up(file)
+        except FileExistsError:
+            click.echo(f"{file}: there is a file already.", err=True)
+            sys.exit(2)
+        except (OSError, CalledProcessError) as error:
+            file.unlink(missing_ok=True)
+            click.echo(
+                f"{file}: {error.strerror if isinstance(error, OSError) else error}", err=True
+            )
+            sys.exit(2)
 
 
 @portal.group("journal")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 
-from portal import clock, config, journal, limits, outbox
+from portal import clock, config, journal, limits, metrics, outbox
 from portal import proofs as signed
 from portal.confirmation.confirmation import Code, Confirmation, Wait
 from portal.confirmation.course import prove
@@ -129,6 +129,7 @@ def send_code_again(confirmation: Confirmation, address: object) -> Wait | None:
     )
     limits.use(_number(confirmation), _person(confirmation))
     journal.record(confirmation.chain, "code.posted", "responsible", address, message=message_id)
+    metrics.codes.note("posted")
     return None
 
 
@@ -173,6 +174,7 @@ def _count_and_compare(
     if signed.is_code(_purpose(confirmation), typed, code.seal):
         if db.changed(_TAKE, of=code.id, now=now):
             prove(confirmation, "phone", address)
+            metrics.codes.note("accepted")
         return Answer(Judgement.RIGHT)
     if tries >= most:
         judgement = Judgement.USED_UP
@@ -185,6 +187,7 @@ def _count_and_compare(
 def _wrong(confirmation: Confirmation, answer: Answer, address: object) -> Answer:
     in_a_row = db.scalar(_COUNT_WRONG, of=confirmation.id)
     journal.record(confirmation.chain, "code.wrong", "responsible", address, in_a_row=in_a_row)
+    metrics.codes.note("wrong")
     if in_a_row < config.settings.wrong_codes_before_pause:
         return answer
     until = clock.now() + config.settings.pause

@@ -232,6 +232,8 @@ _SEEN: Select[Any] = (
         _CODE_MESSAGE.c.delivered_at.label("code_delivered_at"),
         _CODE_MESSAGE.c.failed_at.label("code_failed_at"),
         _CODE_MESSAGE.c.trouble.label("code_trouble"),
+        _CODE_MESSAGE.c.received_at.label("code_received_at"),
+        _CODE_MESSAGE.c.lost_at.label("code_lost_at"),
         email_links.c.id.label("link_id"),
         email_links.c.posted_at.label("link_posted_at"),
         email_links.c.expires_at.label("link_expires_at"),
@@ -301,5 +303,7 @@ def _read_sent(kind: type[Sent], prefix: str, row: Any) -> Sent:
         getattr(row, f"{prefix}_delivered_at"),
         getattr(row, f"{prefix}_failed_at"),
         getattr(row, f"{prefix}_trouble"),
+        getattr(row, f"{prefix}_received_at", None),  # of an SMS; nobody says it of a letter
+        getattr(row, f"{prefix}_lost_at", None),
     )
     return kind(**values, delivery=delivery)

@@ -12,12 +12,19 @@ from portal.gateways.outgoing import Outgoing, Reason, Trouble
 TIMEOUT_SECONDS = 10
 LONGEST_ANSWER = 64 * 1024
 COME_BACK_LATER = {408, 429}
+NOBODY_KNOWS = {502, 504}  # said by a proxy: what the gateway behind it did, it does not know
+NOT_SENT = (  # the request never left: TLS, too, fails before anything is said
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.SSLError,
+)
 
 
 class JsonGateway:
     """A gateway at `https://…`; plain `http://` only on this computer."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, way: str = "http") -> None:
+        self.way = way
         parts = urlsplit(url)
         self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         self._headers = {"Content-Type": "application/json"}
@@ -44,16 +51,18 @@ class JsonGateway:
                 redirect=False,
                 preload_content=False,
             )
-            text = _read(answer)
-        except urllib3.exceptions.HTTPError as error:
+            text = read_answer(answer)
+        except NOT_SENT as error:
             raise Trouble(Reason.UNREACHABLE) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise Trouble(Reason.UNKNOWN) from error  # asking again with the same id is harmless
         return _judge(answer.status, text)
 
     def close(self) -> None:
         self._pool.clear()
 
 
-def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
+def read_answer(answer: urllib3.BaseHTTPResponse) -> bytes:
     """The text of an answer; one that comes in drops or does not end is cut short."""
     text, until = b"", time.monotonic() + TIMEOUT_SECONDS
     try:
@@ -69,6 +78,8 @@ def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
 def _judge(status: int, text: bytes) -> str:
     if 400 <= status < 500 and status not in COME_BACK_LATER:
         raise Trouble(Reason.REFUSED, permanent=True)
+    if status in NOBODY_KNOWS:
+        raise Trouble(Reason.UNKNOWN)
     if not 200 <= status < 300:
         raise Trouble(Reason.BUSY)
     try:
@@ -76,6 +87,5 @@ def _judge(status: int, text: bytes) -> str:
     except (ValueError, KeyError, TypeError, RecursionError):
         known_as = None
     if not isinstance(known_as, str | int) or not str(known_as).isprintable() or known_as == "":
-        # Whether it was taken is not known; asking again with the same id is harmless.
-        raise Trouble(Reason.BUSY)
+        raise Trouble(Reason.UNKNOWN)
     return str(known_as)

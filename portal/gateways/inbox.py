@@ -27,6 +27,8 @@ ONE = select(inbox).where(inbox.c.id == bindparam("id"))
 class Inbox:
     """A gateway that keeps what it is given."""
 
+    way = "inbox"
+
     def __init__(self, channel: str) -> None:
         self.channel = channel
 

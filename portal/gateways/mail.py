@@ -22,9 +22,10 @@ import flask_mail
 from flask import Flask
 
 from portal import config
-from portal.gateways.outgoing import Outgoing, Reason, Trouble
+from portal.gateways.outgoing import Outgoing, Reason, TakenOver, Trouble
 
 TIMEOUT_SECONDS = 8  # for each reply; ten of them end before the lease of the message does
+GO_ON = 354  # the server waits for the letter
 IDLE_SECONDS = 5  # a connection unused for longer is asked whether it still lives
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # in a header they begin another one
@@ -59,18 +60,42 @@ class Letter(flask_mail.Message):
         return letter
 
 
+class Host(smtplib.SMTP):
+    """A mail server; `maybe_taken` while it has a letter and has not said what it does with it."""
+
+    maybe_taken = False
+    message: Outgoing | None = None
+
+    def getreply(self) -> tuple[int, bytes]:
+        """The server's; where it waits for a letter, the last look whether to send it."""
+        reply = super().getreply()
+        if reply[0] == GO_ON and self.message:
+            self.message.must_be_ours()  # a letter without its end is none
+        return reply
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        self.maybe_taken = True
+        reply = super().data(msg)
+        self.maybe_taken = False
+        return reply
+
+
+class TlsHost(Host, smtplib.SMTP_SSL):
+    """The same, with TLS from the first byte on."""
+
+
 class Connection(flask_mail.Connection):
     """A connection with a time-out, a checked certificate and the name of our own host."""
 
-    def configure_host(self) -> smtplib.SMTP:
+    def configure_host(self) -> Host:
         mail = self.mail
         ours = config.settings.host
         if mail.use_ssl:
-            host: smtplib.SMTP = smtplib.SMTP_SSL(
+            host: Host = TlsHost(
                 mail.server, mail.port, ours, timeout=TIMEOUT_SECONDS, context=_checked()
             )
         else:
-            host = smtplib.SMTP(mail.server, mail.port, ours, timeout=TIMEOUT_SECONDS)
+            host = Host(mail.server, mail.port, ours, timeout=TIMEOUT_SECONDS)
         try:
             if mail.use_tls:
                 host.starttls(context=_checked())
@@ -85,7 +110,8 @@ class Connection(flask_mail.Connection):
 class Smtp:
     """A gateway for letters at `smtp://`, `smtps://` or `smtp+starttls://`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, way: str = "smtp") -> None:
+        self.way = way
         parts = urlsplit(url)
         app = Flask(__name__)  # Flask-Mail reads an app's settings; this one has only those
         app.config.update(
@@ -106,10 +132,16 @@ class Smtp:
         try:
             with self._app.app_context():
                 letter = self._letter(message)
-                self._open().send(letter)
+                self._open(message).send(letter)
+        except TakenOver:
+            self._hang_up()
+            raise
         except Exception as error:
+            trouble = _trouble(error)
+            if trouble.reason is Reason.UNREACHABLE and self._maybe_taken():
+                trouble = Trouble(Reason.UNKNOWN)  # sent again with the same id, it is shown once
             self.close()
-            raise _trouble(error) from error
+            raise trouble from error
         self._used_at = time.monotonic()
         return ""
 
@@ -120,12 +152,24 @@ class Smtp:
                 connection.host.quit()
             connection.host.close()
 
-    def _open(self) -> Connection:
+    def _hang_up(self) -> None:
+        """Let go of the connection without a word: the server would take it for the letter's."""
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.host is not None:
+            connection.host.close()
+
+    def _maybe_taken(self) -> bool:
+        host = self._connection.host if self._connection else None
+        return isinstance(host, Host) and host.maybe_taken
+
+    def _open(self, message: Outgoing) -> Connection:
         if self._connection is not None and time.monotonic() - self._used_at > IDLE_SECONDS:
             self._close_if_dead()
         if self._connection is None:
             self._connection = Connection(self._mail)
             self._connection.__enter__()
+        if isinstance(self._connection.host, Host):
+            self._connection.host.message = message
         return self._connection
 
     def _close_if_dead(self) -> None:
@@ -139,6 +183,9 @@ class Smtp:
 
     def _letter(self, message: Outgoing) -> Letter:
         if CONTROLS.search(message.subject + message.recipient):
+            raise flask_mail.BadHeaderError
+        if not message.recipient.rpartition("@")[0].isascii():
+            # Flask-Mail would write to another mailbox, and few servers take RFC 6531.
             raise flask_mail.BadHeaderError
         letter = Letter(
             subject=message.subject,

@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, Select, bindparam, select, tuple_
 
 from portal import journal
 from portal.account.tables import accounts
-from portal.database import db
+from portal.database import LARGEST, db
 from portal.history.telling import Delivered, Known, Told, tell_line, tell_message
 from portal.history.words import EVENTS, Kind
 from portal.journal import Line
@@ -41,7 +41,7 @@ class Place(NamedTuple):
         if not found:
             return None
         moment = EPOCH + int(found[2]) * MICROSECOND
-        return cls(int(found[1]), moment, found[3])
+        return cls(min(int(found[1]), LARGEST), moment, found[3])
 
     def written(self) -> str:
         return f"{self.number}.{(self.moment - EPOCH) // MICROSECOND}.{self.message}"
@@ -151,9 +151,14 @@ def _delivered(
 def _messages(owner: str, is_later: bool, *, since: bool, until: bool) -> Select[Any]:
     """The messages of an organisation or account that left; built once for these bounds."""
     at = messages.c.delivered_at
-    found = select(messages.c.id, messages.c.channel, messages.c.letter, at).where(
-        messages.c[owner] == bindparam("of"), at.is_not(None)
-    )
+    found = select(
+        messages.c.id,
+        messages.c.channel,
+        messages.c.letter,
+        at,
+        messages.c.received_at,
+        messages.c.lost_at,
+    ).where(messages.c[owner] == bindparam("of"), at.is_not(None))
     if is_later:
         end = tuple_(bindparam("moment", type_=at.type), bindparam("message"))
         found = found.where(tuple_(at, messages.c.id) < end)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from portal import checks, clock, organisation
+from portal.gateways import Reason
 from portal.history.words import (
     ACTORS,
     ANOTHER_PERSON,
@@ -17,8 +18,11 @@ from portal.history.words import (
     DENIED,
     EVENTS,
     LETTERS,
+    LOST,
+    MAYBE_LEFT,
     NOT_SAID,
     OF_SMS,
+    RECEIVED,
     RETURNED,
     RETURNED_TO,
     SMS,
@@ -69,6 +73,8 @@ class Delivered(NamedTuple):
     channel: str
     letter: str
     at: datetime
+    received_at: datetime | None = None
+    lost_at: datetime | None = None
 
 
 class Known(NamedTuple):
@@ -80,11 +86,15 @@ class Known(NamedTuple):
 
 def tell_message(message: Delivered, place: str) -> Told:
     titles = SMS if message.channel == "sms" else LETTERS
-    title = _word(titles, message.letter)
+    sentence = DELIVERED[message.channel]
+    if message.channel == "sms" and message.received_at:
+        sentence = RECEIVED
+    elif message.channel == "sms" and message.lost_at:
+        sentence = LOST
     return Told(
         None,
         message.at,
-        translated(DELIVERED[message.channel], letter=title),
+        translated(sentence, letter=_word(titles, message.letter)),
         translated(ACTORS["delivery"]),
         "",
         Kind.MESSAGES,
@@ -114,6 +124,10 @@ def _sentence(line: Line, known: Known) -> tuple[str, tuple[str, ...]]:
         text = RETURNED
     elif line.name == "verification.taken" and "instead_of" in details:
         text = TAKEN_OVER
+    elif line.name == "message.failed" and details.get("reason") == Reason.UNKNOWN:
+        text = MAYBE_LEFT[
+            "sms" if details.get("letter") in SMS.keys() - LETTERS.keys() else "email"
+        ]
     elif line.name in OF_SMS and details.get("letter") in SMS.keys() - LETTERS.keys():
         text = OF_SMS[line.name]
     values = {

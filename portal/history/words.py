@@ -51,6 +51,7 @@ EVENTS = {
     "organisation.created": Event(Kind.DATA, _("Организация добавлена")),
     "organisation.changed": Event(Kind.DATA, _("Изменено: %(fields)s")),
     "record.changed": Event(Kind.DATA, _("Изменены данные: %(fields)s")),
+    "record.erased": Event(Kind.DATA, _("Прежние данные удалены: срок хранения истёк")),
     "organisation.submitted": Event(
         Kind.VERIFICATION, _("Отправлена на проверку. Статус: «%(old)s» → «%(to)s»")
     ),
@@ -103,6 +104,11 @@ EVENTS = {
     "account.changed": Event(Kind.ACCOUNT, _("Изменено: %(field)s")),
     "account.suspended": Event(Kind.ACCOUNT, _("Учётная запись приостановлена")),
     "account.restored": Event(Kind.ACCOUNT, _("Учётная запись снова действует")),
+    "account.erased": Event(Kind.ACCOUNT, _("Персональные данные учётной записи удалены")),
+    "database.restored": Event(
+        Kind.ACCOUNT,
+        _("База портала восстановлена из копии: прежние запросы, ссылки и сеансы завершены"),
+    ),
     "role.changed": Event(Kind.ACCOUNT, _("Роль: «%(old)s» → «%(new)s»")),
     "fact.imported": Event(
         Kind.ACCOUNT, _("Загружен ответ для восстановления доступа: %(service)s")
@@ -196,7 +202,13 @@ OF_SMS = {
 }
 DELIVERED = {
     "email": _("Письмо «%(letter)s» доставлено"),
-    "sms": _("%(letter)s доставлена"),
+    "sms": _("%(letter)s передана оператору связи"),
+}
+RECEIVED = _("%(letter)s получена телефоном")  # of an SMS; no mail server says it of a letter
+LOST = _("%(letter)s передана оператору связи, но телефон её не получил")
+MAYBE_LEFT = {
+    "email": _("Письмо «%(letter)s», возможно, не ушло: связь с почтовым сервером прервалась"),
+    "sms": _("%(letter)s, возможно, не ушла: связь со шлюзом прервалась"),
 }
 VERIFIED_FROM = {  # what `organisation.verified` came from says what was done
     "submitted": _("Данные проверены. Статус: «%(old)s» → «%(to)s»"),
@@ -250,6 +262,7 @@ TROUBLES = {
     Reason.UNREACHABLE: _("нет связи с сервером"),
     Reason.BUSY: _("сервер просил повторить позже"),
     Reason.MISCONFIGURED: _("ошибка в настройках портала"),
+    Reason.UNKNOWN: _("связь прервалась, и неизвестно, ушло ли сообщение"),
     Reason.EXPIRED: _("срок действия истёк раньше, чем удалось отправить"),
     Reason.GIVEN_UP: _("не удалось отправить за 4 часа"),
     Reason.WITHDRAWN: _("вместо этого отправлено более новое сообщение"),
@@ -258,6 +271,7 @@ ACTORS = {
     "responsible": _("ответственное лицо"),
     "portal": _("портал"),
     "command": _("оператор портала (командная строка)"),
+    "sweep": _("оператор портала (сроки хранения)"),
     "samples": _("учебные данные"),
     "delivery": _("доставка"),
     "unknown": _("кто-то без входа в портал"),

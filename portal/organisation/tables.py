@@ -63,7 +63,7 @@ drafts = Table(
     metadata,
     Column("organisation_id", String(40), ForeignKey("organisations.id"), primary_key=True),
     Column("account_id", String(22), ForeignKey("accounts.id"), primary_key=True),
-    Column("record_id", Integer, ForeignKey("records.id"), nullable=False),
+    Column("record_id", Integer, ForeignKey("records.id"), nullable=False, index=True),
     Column("typed", Encrypted("drafts.typed"), nullable=False),
     Column("saved_at", Moment, nullable=False),
     sqlite_with_rowid=False,

@@ -20,14 +20,17 @@ from portal.outbox.failures import (
     untold,
     was_told_about,
 )
-from portal.outbox.posting import post, readdress, reword, withdraw, withdraw_all
+from portal.outbox.posting import post, readdress, reword, topic_of, withdraw, withdraw_all
+from portal.outbox.receipts import note_receipts, take_receipts
 from portal.outbox.tables import State, messages, state_of
+from portal.outbox.waiting import Waiting, waiting
 
 __all__ = [
     "LEASE",
     "TRIED_FOR",
     "Failed",
     "State",
+    "Waiting",
     "claim_telling",
     "deliver_due",
     "failed",
@@ -35,13 +38,17 @@ __all__ = [
     "forget_worthless",
     "has_untold",
     "messages",
+    "note_receipts",
     "post",
     "readdress",
     "reword",
     "send_again",
     "state",
     "state_of",
+    "take_receipts",
+    "topic_of",
     "untold",
+    "waiting",
     "was_told_about",
     "withdraw",
     "withdraw_all",

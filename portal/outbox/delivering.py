@@ -1,6 +1,7 @@
 """The delivery worker's steps: claiming a message, handing it over, noting how that ended."""
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -8,9 +9,10 @@ import structlog
 from flask import current_app
 from sqlalchemy import LargeBinary, Row, bindparam, or_, select, type_coerce, update
 
-from portal import clock, journal, keys
+from portal import clock, journal, keys, logs, metrics, telemetry
 from portal.database import db
-from portal.gateways import Gateway, Outgoing, Reason, Trouble
+from portal.gateways import Gateway, Outgoing, Reason, TakenOver, Trouble, way_of
+from portal.outbox.receipts import take_receipts
 from portal.outbox.tables import messages
 
 # A message whose worker died leaves within 2 minutes by another (product.md, «Numbers»).
@@ -38,7 +40,7 @@ URGENT = _retry(5, 15, 30, 60)  # codes: never after they expired
 PATIENT = _retry(0, 300)  # everything else: for TRIED_FOR
 
 # Decrypted only when it is written out: one message that nobody can read holds up no other.
-_NEXT = (
+_DUE = (
     select(
         *(each for each in messages.c if each.name not in {"recipient", "words"}),
         type_coerce(messages.c.recipient, LargeBinary).label("recipient"),
@@ -52,6 +54,8 @@ _NEXT = (
     .order_by(messages.c.due_at)
     .limit(1)
 )
+# PostgreSQL passes over what another worker is claiming; on SQLite nobody else is.
+_NEXT = _DUE.with_for_update(skip_locked=True)
 _CLAIM = (
     update(messages)
     .where(messages.c.id == bindparam("of"), messages.c.due_at == bindparam("seen"))
@@ -68,45 +72,70 @@ _KEEP_DELIVERED = (
         delivered_at=bindparam("now"),
         failed_at=None,
         trouble=None,
+        gateway=bindparam("way"),
         gateway_id=bindparam("known_as"),
     )
 )
-_STILL_WAITS = (_THIS, messages.c.due_at.is_not(None))
+# Until its claim ends it is this worker's to judge: then another may have it in hand already.
+_STILL_OURS = (_THIS, messages.c.due_at == bindparam("claimed_until"))
 _FAIL = (
     update(messages)
-    .where(*_STILL_WAITS)
+    .where(*_STILL_OURS)
     .values(
         due_at=None,
         failed_at=bindparam("now"),
         trouble=bindparam("why"),
+        gateway=bindparam("way"),
         worth_until=bindparam("until"),
     )
 )
 _WIPE = update(messages).where(_THIS).values(words=None)
 _POSTPONE = (
     update(messages)
-    .where(*_STILL_WAITS)
-    .values(due_at=bindparam("until"), trouble=bindparam("why"))
+    .where(*_STILL_OURS)
+    .values(due_at=bindparam("until"), trouble=bindparam("why"), gateway=bindparam("way"))
 )
 
 
-def deliver_due(channel: str, gateway: Gateway) -> int:
-    """Hand every due message of a channel to its gateway; returns how many were tried."""
+def deliver_due(channel: str, gateway: Gateway, is_over: Callable[[], bool] = lambda: False) -> int:
+    """Hand every due message of a channel to its gateway; returns how many were tried.
+
+    Once `is_over` says so, what is in hand is finished, and nothing more is claimed.
+    """
     tried = 0
+    take_receipts(gateway)
     with db.reading():
-        message = db.one(_NEXT, of=channel, now=clock.now())
+        message = db.one(_DUE, of=channel, now=clock.now())
     if message is not None:
-        with db.writing():
-            message = _claim(channel)
-            db.commit()
+        message = _begin(channel)
     while message is not None:
         outcome = _hand_over(message, gateway)
         tried += 1
-        with db.writing():  # one transaction for the end of a message and the claim of the next
-            _settle(message, outcome)
-            message = _claim(channel)
-            db.commit()
+        message = _go_on(channel, message, outcome, way_of(gateway), is_last=is_over())
+        take_receipts(gateway)
     return tried
+
+
+@db.again
+def _begin(channel: str) -> Row[Any] | None:
+    """Claim the first message."""
+    with db.writing(shared=True):
+        message = _claim(channel)
+        db.commit()
+    return message
+
+
+@db.again
+def _go_on(
+    channel: str, done: Row[Any], outcome: str | Trouble | None, way: str | None, *, is_last: bool
+) -> Row[Any] | None:
+    """Note the end of one message and claim the next, in one transaction."""
+    with db.writing(shared=True):
+        if outcome is not None:
+            _settle(done, outcome, way)
+        message = None if is_last else _claim(channel)
+        db.commit()
+    return message
 
 
 def chain_of(message: Any) -> str:
@@ -126,15 +155,26 @@ def _claim(channel: str) -> Row[Any] | None:
     if message is None:
         return None
     claim = {"of": message.id, "seen": message.due_at, "until": now + LEASE}
-    return message if db.changed(_CLAIM, **claim) else None
+    return message._replace(due_at=now + LEASE) if db.changed(_CLAIM, **claim) else None
 
 
-def _hand_over(message: Row[Any], gateway: Gateway) -> str | Trouble:
-    """Try once; returns the gateway's id of the message, or what went wrong."""
+def _hand_over(message: Row[Any], gateway: Gateway) -> str | Trouble | None:
+    """Try once; returns the gateway's id of the message, or what went wrong.
+
+    None if the claim ended before: a worker that was stopped for a while does not know what
+    others have sent meanwhile.
+    """
     if message.useful_until and message.useful_until <= clock.now():
         return Trouble(Reason.EXPIRED, permanent=True)
     try:
-        return gateway.send(_render(message))
+        about = {"channel": message.channel, "letter": message.letter, "message": message.id}
+        with logs.about(message=message.id), telemetry.traced("deliver", **about):
+            written = _render(message)
+            written.must_be_ours()
+            return gateway.send(written)
+    except TakenOver:
+        log.warning("message left to others", message=message.id, letter=message.letter)
+        return None
     except Trouble as trouble:
         log.warning(
             "message did not leave",
@@ -149,21 +189,33 @@ def _hand_over(message: Row[Any], gateway: Gateway) -> str | Trouble:
         return Trouble(Reason.REFUSED, permanent=True)
 
 
-def _settle(message: Row[Any], outcome: str | Trouble) -> None:
-    """Note how a try ended: it left, it never will, or it is due again later."""
+def _settle(message: Row[Any], outcome: str | Trouble, way: str | None) -> None:
+    """Note how a try ended: it left, it never will, or it is due again later.
+
+    `way` is by which it left, or by which it may have.
+    """
     now = clock.now()
     if not isinstance(outcome, Trouble):
-        known_as = outcome[:200] or None
-        db.execute(_KEEP_DELIVERED, {"of": message.id, "now": now, "known_as": known_as})
+        left = {"way": way, "known_as": outcome[:200] or None}
+        db.execute(_KEEP_DELIVERED, {"of": message.id, "now": now} | left)
+        waited = (now - message.posted_at).total_seconds()
+        metrics.messages.note(message.channel, "delivered", "none")
+        metrics.delivery_seconds.note_span(max(0, waited), message.channel)
         return
     due_at = now + (URGENT if message.useful_until else PATIENT).after(message.attempts + 1)
     reason = _given_up(message, outcome, due_at, now)
     if outcome.permanent:
         reason = outcome.reason
-    if reason is None:
-        db.execute(_POSTPONE, {"of": message.id, "until": due_at, "why": outcome.reason})
+    if outcome.reason is Reason.UNKNOWN:
+        reason = reason and Reason.UNKNOWN  # that it may have left is worth knowing to the end
     else:
-        _fail(message, reason, now)
+        way = None
+    if reason is None:
+        waits = {"of": message.id, "until": due_at, "why": outcome.reason, "way": way}
+        if db.changed(_POSTPONE, **waits, claimed_until=message.due_at):
+            metrics.messages.note(message.channel, "postponed", outcome.reason)
+    else:
+        _fail(message, reason, now, way)
 
 
 def _given_up(
@@ -179,12 +231,13 @@ def _given_up(
     return Reason.MISCONFIGURED if is_ours else Reason.GIVEN_UP
 
 
-def _fail(message: Row[Any], reason: Reason, now: datetime) -> None:
+def _fail(message: Row[Any], reason: Reason, now: datetime, way: str | None) -> None:
     """Never try it again by itself. Its words stay while somebody may want it sent again."""
     worth_until = None if message.useful_until else _worth_until(message, now)
-    ending = {"of": message.id, "now": now, "why": reason, "until": worth_until}
-    if not db.changed(_FAIL, **ending):
-        return  # withdrawn meanwhile
+    ending = {"of": message.id, "now": now, "why": reason, "until": worth_until, "way": way}
+    if not db.changed(_FAIL, **ending, claimed_until=message.due_at):
+        return  # withdrawn meanwhile, or another worker's
+    metrics.messages.note(message.channel, "failed", reason)
     if worth_until is None:
         db.execute(_WIPE, {"of": message.id})
     journal.record(
@@ -224,6 +277,10 @@ def _render(message: Row[Any]) -> Outgoing:
         text=text.strip() + ("\n" if message.channel == "email" else ""),
         html=html,
         posted_at=message.posted_at,
+        useful_until=message.useful_until,
+        attempts=message.attempts,
+        ours_until=message.due_at,
+        maybe_taken_by=message.gateway if message.trouble == Reason.UNKNOWN else None,
     )
 
 

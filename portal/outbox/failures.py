@@ -10,7 +10,7 @@ from portal import clock, journal, keys
 from portal.database import db
 from portal.gateways import Reason
 from portal.outbox.delivering import chain_of
-from portal.outbox.posting import TAKE_BACK
+from portal.outbox.posting import TAKE_BACK, topic_of
 from portal.outbox.tables import FAILED, HAS_AN_END, UNTOLD, State, messages, state_of
 
 FEW = 10  # of an organisation; who wants more reads its journal
@@ -98,7 +98,9 @@ _SEND_AGAIN = (
         trouble=None,
         told_at=None,
     )
-    .returning(messages.c.letter, messages.c.organisation_id, messages.c.account_id)
+    .returning(
+        messages.c.letter, messages.c.channel, messages.c.organisation_id, messages.c.account_id
+    )
 )
 _WORTHLESS = HAS_AN_END & (messages.c.worth_until <= bindparam("now"))
 _ANY_WORTHLESS = select(messages.c.id).where(_WORTHLESS).limit(1)
@@ -131,6 +133,7 @@ def send_again(id: str, actor: str, address: object = "") -> bool:
     sent = db.one(_SEND_AGAIN, of=id, now=clock.now())
     if sent is None:
         return False
+    db.tell(topic_of(sent.channel))
     journal.record(
         chain_of(sent), "message.sent_again", actor, address, message=id, letter=sent.letter
     )
@@ -157,6 +160,7 @@ def was_told_about(about: str, channel: str) -> bool:
     return db.one(_TOLD_ABOUT, of=about, by=channel) is not None
 
 
+@db.again
 def forget_worthless() -> bool:
     """Wipe what it makes no sense to send any more, failed or not; False: there was nothing."""
     now = clock.now()

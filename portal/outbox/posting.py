@@ -84,7 +84,14 @@ def post(
             "due_at": due_at,
         },
     )
+    if due_at == now:
+        db.tell(topic_of(channel))
     return id
+
+
+def topic_of(channel: str) -> str:
+    """By what name the workers of a channel are woken."""
+    return f"portal_{channel}"
 
 
 def withdraw(id: str) -> None:

@@ -25,7 +25,10 @@ messages = Table(
     Column("delivered_at", Moment),
     Column("failed_at", Moment),
     Column("trouble", String(20)),
+    Column("gateway", String(20)),  # which way it left: gateways.Gateway.way
     Column("gateway_id", String(200)),
+    Column("received_at", Moment),  # the phone has it, says its receipt
+    Column("lost_at", Moment),  # the operator took it, and said later that nobody received it
     Column("told_at", Moment),  # when somebody was told that it never left, if anybody had to be
     Column("worth_until", Moment),  # what failed can be sent again until then; nothing leaves after
     Index(None, "organisation_id", "posted_at"),
@@ -45,6 +48,7 @@ FAILED = and_(
     messages.c.failed_at.is_not(None), messages.c.trouble != literal_column("'withdrawn'")
 )
 UNTOLD = and_(FAILED, messages.c.told_at.is_(None), messages.c.organisation_id.is_not(None))
+HAS_AN_ID = messages.c.gateway_id.is_not(None)
 HAS_AN_END = messages.c.worth_until.is_not(None)
 Index(
     "ix_messages_failed",
@@ -54,6 +58,12 @@ Index(
     postgresql_where=FAILED,
 )
 Index("ix_messages_untold", messages.c.failed_at, sqlite_where=UNTOLD, postgresql_where=UNTOLD)
+Index(
+    "ix_messages_gateway_id",
+    messages.c.gateway_id,
+    sqlite_where=HAS_AN_ID,
+    postgresql_where=HAS_AN_ID,
+)
 Index(
     "ix_messages_worth",
     messages.c.worth_until,
@@ -67,14 +77,27 @@ class State(StrEnum):
 
     WAITING = "waiting"
     TROUBLED = "troubled"  # tried in vain, and will be tried again
-    DELIVERED = "delivered"
+    DELIVERED = "delivered"  # somebody took it who brings it on
+    RECEIVED = "received"  # and says that it arrived
+    LOST = "lost"  # or that it never will
     FAILED = "failed"
 
 
 def state_of(
-    delivered_at: datetime | None, failed_at: datetime | None, trouble: str | None
+    delivered_at: datetime | None,
+    failed_at: datetime | None,
+    trouble: str | None,
+    received_at: datetime | None = None,
+    lost_at: datetime | None = None,
 ) -> State:
-    """The state that a message's columns add up to."""
+    """The state that a message's columns add up to.
+
+    Who shows no more than whether it left, leaves the last two out.
+    """
+    if received_at:
+        return State.RECEIVED
+    if lost_at:
+        return State.LOST
     if delivered_at:
         return State.DELIVERED
     if failed_at:

@@ -14,14 +14,14 @@ from portal import clock
 from portal.account import STAFF, Account
 from portal.account.account import COLUMNS, read
 from portal.account.tables import accounts
-from portal.database import db
+from portal.database import LARGEST, db
 from portal.language import mark as _
 from portal.organisation import memberships
 from portal.recovery.tables import cases
 
 OPEN_LASTS = timedelta(hours=72)  # until the answers are judged: over a weekend (docs/decisions.md)
 GRANT_LASTS = timedelta(hours=24)  # product.md, «Numbers»: 24 hours to use the grant
-LAST_NUMBER = 10**12  # no case ever has it
+LAST_NUMBER = LARGEST  # no case ever has it
 
 
 class State(StrEnum):

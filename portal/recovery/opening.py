@@ -6,7 +6,18 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, insert, select
 
-from portal import account, checks, clock, device, journal, limits, organisation, outbox, proofs
+from portal import (
+    account,
+    checks,
+    clock,
+    device,
+    journal,
+    limits,
+    metrics,
+    organisation,
+    outbox,
+    proofs,
+)
 from portal.account import Account, Role
 from portal.checks import BadValueError
 from portal.database import db
@@ -158,6 +169,7 @@ def add(owner: Account, state: State, service: str, opened_by: str, address: obj
         },
     )
     journal.record(owner.chain, f"case.{state}", opened_by, address, case=number, service=service)
+    metrics.recoveries.note(state)
     added = find(id)
     assert added, "it was added a moment ago"
     return added

@@ -25,7 +25,7 @@ cases = Table(
     Column("opened_at", Moment, nullable=False),
     Column("opened_by", String(22), ForeignKey("accounts.id"), nullable=False),
     Column("specialist_id", String(22), ForeignKey("accounts.id")),  # who works on it
-    Column("diagnostics_id", String(22), ForeignKey("diagnostics.id")),
+    Column("diagnostics_id", String(22), ForeignKey("diagnostics.id"), index=True),
     Column("answers", Encrypted("cases.answers")),  # as the caller gave them
     Column("decided_at", Moment),  # when the answers were enough
     Column("wait_until", Moment),

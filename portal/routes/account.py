@@ -20,7 +20,7 @@ from portal.checks import BadValueError
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
-from portal.pages import json_page, respond, retry_after, sorry
+from portal.pages import json_page, note_refused, respond, retry_after, sorry
 from portal.recovery import Standing
 
 bp = Blueprint("account", __name__)
@@ -100,7 +100,10 @@ def sign_out() -> ResponseReturnValue:
         session.end(found)
         db.commit()
     access.let_out()
-    return redirect(url_for(".sign_in"), 303)
+    response = redirect(url_for(".sign_in"), 303)
+    # What a browser kept of pages, for its back button; cookies stay: other steps have theirs.
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
 
 
 # The second factor
@@ -327,6 +330,7 @@ def _chosen(purpose: str, token: str | None) -> ResponseReturnValue:
 
 
 def dead_link(purpose: str) -> Response:
+    note_refused("link")
     if purpose == INVITATION:
         advice = _(
             "Если вы уже настроили вход, просто войдите. Если нет, попросите администратора "

@@ -19,7 +19,7 @@ from portal.account import Role
 from portal.campaign import BATCH, Campaign, Item, Line, Outcome, Started, Way
 from portal.clock import MOSCOW
 from portal.cookie import is_own_form
-from portal.database import db
+from portal.database import LARGEST, db
 from portal.exporting import csv_response
 from portal.importing import Refusal, UnreadableFileError
 from portal.language import gettext as _
@@ -37,7 +37,6 @@ MOST_LINES = 100_000  # of a file
 BETWEEN = re.compile(r"[\s,;]+")  # IDs that are typed or pasted
 MEGABYTES = access.LONGEST_UPLOAD // 1024 // 1024
 EXPORTED_AT_ONCE = 500
-LAST = 2**63 - 1  # the greatest number that a database takes
 LETTERS = {
     LetterState.WAITING: mark("отправляем"),
     LetterState.TROUBLED: mark("пока не доставлено, пробуем снова"),
@@ -312,7 +311,7 @@ def _lines(found: Campaign) -> Lines:
     wanted = request.args.get("outcome", "")
     usual = Outcome.SENT if found.started_at else Outcome.WAITING
     shown = Outcome(wanted) if wanted in set(Outcome) else usual
-    after = min(max(request.args.get("after", 0, type=int), 0), LAST)
+    after = min(max(request.args.get("after", 0, type=int), 0), LARGEST)
     items = campaign.items(found, shown, after, most=ON_A_PAGE + 1)
     following = items[ON_A_PAGE - 1].place if len(items) > ON_A_PAGE else 0
     return Lines(shown, after, items[:ON_A_PAGE], following)

@@ -20,7 +20,7 @@ from portal.database import db
 from portal.forms import ReportForm
 from portal.language import gettext as _
 from portal.organisation import Details
-from portal.pages import htmx, respond, retry_after, sorry
+from portal.pages import htmx, note_refused, respond, retry_after, sorry
 
 bp = Blueprint("confirm", __name__)
 
@@ -61,6 +61,7 @@ def _of_token(token: str) -> Confirmation | None:
 
 
 def _outside() -> Response:
+    note_refused("outside")
     response = respond("confirm/outside.html", status=403)
     if htmx():
         response.headers["HX-Refresh"] = "true"
@@ -358,6 +359,7 @@ def _ended(found: Confirmation) -> Response:
 
 
 def _dead_link() -> Response:
+    note_refused("link")
     return sorry(
         410,
         _("Ссылка не действует"),

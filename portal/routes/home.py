@@ -6,7 +6,7 @@ from flask import Blueprint, abort, current_app, redirect, request
 from flask.typing import ResponseReturnValue
 
 from portal import config, language
-from portal.pages import LANGUAGE_COOKIE, YEAR_SECONDS, respond
+from portal.pages import YEAR_SECONDS, language_cookie, respond
 
 bp = Blueprint("home", __name__)
 
@@ -23,7 +23,7 @@ def choose_language(code: str) -> ResponseReturnValue:
         abort(404)
     response = redirect(_way_back(), 303)
     response.set_cookie(
-        LANGUAGE_COOKIE,
+        language_cookie(),
         code,
         max_age=YEAR_SECONDS,
         secure=config.settings.is_https,

@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from portal import access, account, journal, organisation, recovery
 from portal.account import Role
 from portal.cookie import is_own_form
-from portal.database import db
+from portal.database import LARGEST, db
 from portal.language import gettext as _
 from portal.language import mark
 from portal.pages import respond
@@ -26,7 +26,6 @@ bp = Blueprint("support", __name__, url_prefix="/support")
 bp.before_request(access.only(Role.SPECIALIST))
 
 LONGEST_ANSWER = 300
-LAST = 2**63 - 1  # the greatest number that a database takes
 # What a refused caller is told: nothing that would tell a stranger about the account.
 NOT_NOW = mark("Сейчас восстановить доступ нельзя. Попробуйте через несколько дней.")
 CALLERS = {each: words.caller for each, words in recovery.SENTENCES.items()} | dict.fromkeys(
@@ -66,7 +65,7 @@ def cases() -> ResponseReturnValue:
     which = request.args.get("which", Which.OPEN)
     if which not in set(Which):
         abort(404)
-    after = min(max(request.args.get("after", 0, type=int), 0), LAST)
+    after = min(max(request.args.get("after", 0, type=int), 0), LARGEST)
     listed = recovery.list_cases(Which(which), after)
     return respond(
         "support/cases.html",
@@ -261,9 +260,10 @@ def _found(id: str) -> Case:
     """The case; nobody works on their own. Who asks for one that is not there is noted."""
     found = recovery.find(id)
     if found is None or found.owner.id == access.me().id:
-        db.begin(writes=True)
-        _note("case.own_refused" if found else "case.forged", found)
-        db.commit()
+        if found:
+            access.note_refusal("case.own_refused", case=found.number)
+        else:
+            access.note_refusal("case.forged")
         abort(404)
     return found
 

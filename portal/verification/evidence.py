@@ -71,6 +71,8 @@ _MESSAGES = (
         messages.c.delivered_at,
         messages.c.failed_at,
         messages.c.trouble,
+        messages.c.received_at,
+        messages.c.lost_at,
     )
     .where(messages.c.about == bindparam("of"))
     .order_by(messages.c.posted_at, messages.c.id)
@@ -273,8 +275,10 @@ def _message(row: Any) -> Message:
         letter=row.letter,
         recipient=row.recipient,
         posted_at=row.posted_at,
-        state=outbox.state_of(row.delivered_at, row.failed_at, row.trouble),
-        settled_at=row.delivered_at or row.failed_at,
+        state=outbox.state_of(
+            row.delivered_at, row.failed_at, row.trouble, row.received_at, row.lost_at
+        ),
+        settled_at=row.received_at or row.lost_at or row.delivered_at or row.failed_at,
         reason=Reason(row.trouble) if row.trouble else None,
     )
 

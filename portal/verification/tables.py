@@ -9,7 +9,7 @@ verifications = Table(
     metadata,
     Column("id", String(22), primary_key=True),
     Column("organisation_id", String(40), ForeignKey("organisations.id"), nullable=False),
-    Column("record_id", Integer, ForeignKey("records.id"), nullable=False),
+    Column("record_id", Integer, ForeignKey("records.id"), nullable=False, index=True),
     Column("submitted_at", Moment, nullable=False),
     Column("submitted_by", String(22), ForeignKey("accounts.id"), nullable=False),
     Column("specialist_id", String(22), ForeignKey("accounts.id")),  # who works on it

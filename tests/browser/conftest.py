@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,13 +21,23 @@ if TYPE_CHECKING:
 
     from tests.conftest import Post
 
+HERE = Path(__file__).parent
+ON_BOTH_DATABASES = {"test_life.py", "test_recovery.py"}
 PATIENCE_MS = 15_000
 
 expect.set_options(timeout=PATIENCE_MS)
 
 
+@pytest.hookimpl(tryfirst=True)  # the marks are looked at in tests/conftest.py
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Against a deployed portal, only what is meant for one."""
+    """Against a deployed portal, only what is meant for one.
+
+    A window shows the same whatever the database is, and costs a second: only whole walks are
+    done on both.
+    """
+    for item in items:
+        if item.path.parent == HERE and item.path.name not in ON_BOTH_DATABASES:
+            item.add_marker("sqlite")
     if config.getoption("--portal-url"):
         for item in items:
             if not item.get_closest_marker("deployed"):

@@ -12,7 +12,7 @@ from portal import device
 from portal.account import Role, links
 from portal.database import db
 from tests.authenticator import Authenticator
-from tests.people import Person, enrol
+from tests.people import PASSWORD, Person, enrol
 from tests.scenes import Scenes
 from tests.signing import (
     choose_password,
@@ -352,6 +352,20 @@ def devices_changed(stage: Stage) -> Page:
     press(page, "end-session")
     expect(page.get_by_test_id("done")).to_be_visible()
     return page
+
+
+@scene("old-password", "password", "again", "choose")
+def own_password(stage: Stage) -> Page:
+    page = stage.signed_in(stage.person())
+    press(page, "to-password")
+    expect(page.get_by_test_id("old-password")).to_be_visible()
+    return page
+
+
+@scene("old-password", "password", "error", "choose")
+def own_password_wrong(stage: Stage) -> Page:
+    typed = {"old-password": "не тот пароль", "password": PASSWORD, "again": PASSWORD}
+    return stage.wrong(own_password(stage), "choose", **typed)
 
 
 @scene("code", "enter", "support-phone")

@@ -1,0 +1,180 @@
+"""SQLite, in a file of this machine: one writer at a time, and readers that wait for nobody."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pysqlite3
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from portal import config
+from portal.database.dbms import BUSY_SECONDS
+
+
+class Sqlite:
+    """Reading is each statement on its own; writing begins with the write lock.
+
+    Writers of one process wait for each other on a lock of their own, which is far fairer than
+    SQLite's busy handler.
+    """
+
+    driver_error = pysqlite3.Error
+    overtakes = False
+
+    def __init__(self, url: str) -> None:
+        self.path = Path(make_url(url).database or "")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"PORTAL_DATABASE_URL names a folder that cannot be made: {error.strerror}."
+            raise config.BadSettingError(reason) from None
+        with suppress(OSError):  # a file that cannot be made is said when it is opened
+            self.path.touch(mode=0o600, exist_ok=False)  # SQLite's own would be readable by all
+        self._url = url
+        self._engines = _engine(url, writes=False), _engine(url, writes=True)
+        self.dialect = self._engines[0].dialect
+        self._turn = threading.Lock()
+        self._here = threading.local()
+
+    def connect(self, *, writes: bool, seconds: float) -> Connection:
+        _patience.seconds = seconds
+        return self._engines[writes].connect()
+
+    def wait(self, connection: Connection, seconds: float) -> None:
+        _wait(connection.connection, seconds)
+
+    def begin(
+        self,
+        connection: Connection,
+        *,
+        shared: bool,  # noqa: ARG002 - who writes is alone
+        alone: bool,  # noqa: ARG002
+        seconds: float,
+    ) -> None:
+        if not self._turn.acquire(timeout=seconds):
+            raise OperationalError("BEGIN", None, TimeoutError("another writer held the lock"))
+        try:
+            connection.begin()
+        except BaseException:
+            self._turn.release()
+            raise
+
+    def ended(self) -> None:
+        self._turn.release()
+
+    def is_gone(self, connection: Connection, error: Exception) -> bool:  # noqa: ARG002 - a file stays
+        return False
+
+    def is_unusable(self, error: Exception) -> bool:  # noqa: ARG002 - the driver says it so itself
+        return False
+
+    def is_overtaken(self, error: Any) -> bool:  # noqa: ARG002 - who writes, writes alone
+        return False
+
+    def is_stale(self) -> bool:
+        """Whether another file is there now, or the same was written since the last look.
+
+        A connection would go on with the file that it opened, which may have been replaced by
+        strangers. In WAL it is written at each checkpoint.
+        """
+        try:
+            found = self.path.stat()
+            seen = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        except OSError as error:
+            raise OperationalError("open", None, error) from error
+        if seen == getattr(self._here, "seen", None):
+            return False
+        self._here.seen = seen
+        return True
+
+    def tell(self, topic: str) -> None:  # noqa: ARG002 - nobody can be told; who waits, looks often
+        return None
+
+    def listen(self, topic: str) -> "Looking":  # noqa: ARG002
+        return Looking()
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """With the write lock.
+
+        SQLite changes a table by dropping it and making it anew, which rows that refer to it would
+        forbid: so references are checked once, before the commit.
+        """
+        engine = _engine(self._url, writes=True, checks_references=False)
+        with self._turn, engine.connect() as connection, connection.begin():
+            yield connection
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+            if broken:
+                raise RuntimeError(f"a row of {broken[0]} would refer to nothing")
+
+    def back_up(self, file: Path) -> None:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with self._engines[False].connect() as source:
+            copy = pysqlite3.connect(str(file))
+            try:
+                source.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
+            finally:
+                copy.close()
+
+    def dispose(self) -> None:
+        for engine in self._engines:
+            engine.dispose()
+
+
+class Looking:
+    """Who waits for news that nobody tells looks every quarter of a second."""
+
+    SECONDS = 0.25
+
+    def wait(self, seconds: float, is_over: Callable[[], bool]) -> None:
+        if not is_over():
+            threading.Event().wait(min(seconds, self.SECONDS))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Patience(threading.local):
+    """How long the connection waits that this thread opens."""
+
+    seconds: float = BUSY_SECONDS
+
+
+_patience = _Patience()
+
+
+def _engine(url: str, *, writes: bool, checks_references: bool = True) -> Engine:
+    """An engine for reading, each statement on its own, or for writing, the lock taken first."""
+    level = {} if writes else {"isolation_level": "AUTOCOMMIT"}
+    engine = create_engine(
+        url, module=pysqlite3, hide_parameters=True, poolclass=NullPool, **level
+    )  # each thread keeps its own connections
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        _wait(connection, _patience.seconds)
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if checks_references else 'OFF'}")
+        if writes:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        else:
+            connection.execute("PRAGMA query_only = ON")
+
+    if writes:
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _wait(connection: Any, seconds: float) -> None:
+    """Have a connection of the driver wait that long for the locks of others."""
+    connection.cursor().execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")

@@ -1,0 +1,122 @@
+"""How many requests of one address are answered in a minute.
+
+This guards against floods, and against nothing else: what keeps codes and passwords from being
+guessed are limits in rows (portal/limits.py), which hold for any number of processes and forget
+nothing. Counts live in Redis where `PORTAL_REDIS_URL` names one, else in each process. A Redis
+that is gone is not waited for: each process counts for itself until it is back.
+
+A count is that of a minute on the clock. So it needs one step to be taken and none to be read, and
+says by itself when the next one begins; on the change of minutes an address may have two at once.
+"""
+
+import threading
+import time
+from functools import lru_cache
+from ipaddress import IPv6Address
+from typing import Any, NamedTuple
+
+import structlog
+from limits import RateLimitItemPerMinute
+from limits.errors import StorageError
+from limits.storage import MemoryStorage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from portal import clock, config
+from portal.networks import Address
+
+MINUTE = 60
+PATIENCE_SECONDS = 0.2  # for a connection to Redis, and for an answer of it
+REST_SECONDS = 10  # before Redis is asked again after it failed
+NETWORK_BITS = 64  # of an IPv6 address: what one computer has to choose from
+
+log = structlog.get_logger()
+
+
+class Limits(NamedTuple):
+    """What one address may do in a minute."""
+
+    reading: RateLimitItemPerMinute
+    forms: RateLimitItemPerMinute
+
+
+class Flood:
+    """The counts of this process, and those that it shares with others."""
+
+    def use(self, settings: config.Settings) -> None:
+        """Count anew, by these settings; nobody is connected to yet."""
+        self._limits = Limits(
+            RateLimitItemPerMinute(settings.flood_per_minute),
+            RateLimitItemPerMinute(settings.flood_forms_per_minute),
+        )
+        self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._shared = _shared(settings.redis_url) if settings.redis_url else None
+        self._is_away = False
+        self._ask_at = 0.0
+        self._turn = threading.Lock()
+
+    def wait(self, address: Address | None, *, writes: bool) -> int:
+        """Count a request; how many seconds to wait if there were too many, else 0.
+
+        Those whose address cannot be known are counted together.
+        """
+        limit = self._limits.forms if writes else self._limits.reading
+        now = int(clock.now().timestamp())
+        kind = "forms" if writes else "reading"
+        if self._hit(limit, (kind, _name(address), str(now // MINUTE))):
+            return 0
+        return MINUTE - now % MINUTE
+
+    def _hit(self, limit: RateLimitItemPerMinute, names: tuple[str, ...]) -> bool:
+        if self._shared and self._may_ask():
+            try:
+                is_free = self._shared.hit(limit, *names)
+            except StorageError as error:
+                self._note(is_away=True, cause=type(error.storage_error).__name__)
+            else:
+                self._note(is_away=False)
+                return is_free
+        return self._own.hit(limit, *names)
+
+    def _may_ask(self) -> bool:
+        """Whether to ask Redis: while it is away, one request now and then finds out."""
+        if not self._is_away:
+            return True
+        with self._turn:
+            if time.monotonic() < self._ask_at:
+                return False
+            self._ask_at = time.monotonic() + REST_SECONDS
+            return True
+
+    def _note(self, *, is_away: bool, **more: str) -> None:
+        if is_away == self._is_away:
+            return
+        with self._turn:
+            if is_away == self._is_away:
+                return
+            self._is_away, self._ask_at = is_away, time.monotonic() + REST_SECONDS
+        if is_away:
+            log.warning("flood limits not shared", **more)
+        else:
+            log.info("flood limits shared again")
+
+
+def _shared(url: str) -> FixedWindowRateLimiter:
+    options: dict[str, Any] = {
+        "socket_connect_timeout": PATIENCE_SECONDS,
+        "socket_timeout": PATIENCE_SECONDS,
+        "retry": Retry(NoBackoff(), 0),  # else it would try, and be waited for, three times more
+    }
+    storage = storage_from_string(url, wrap_exceptions=True, key_prefix="portal", **options)
+    return FixedWindowRateLimiter(storage)
+
+
+@lru_cache(maxsize=4096)
+def _name(address: Address | None) -> str:
+    if isinstance(address, IPv6Address):
+        return f"{int(address) >> (128 - NETWORK_BITS):x}"
+    return str(address or "unknown")
+
+
+counts = Flood()

@@ -1,0 +1,132 @@
+"""A connection that speaks SMPP: PDUs go out and come in, each answer to its question.
+
+smpplib writes and reads the PDUs. Its own client connects without the name of the server, so
+that no certificate could be checked, and writes whole messages into its log.
+"""
+
+import contextlib
+import select
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+from smpplib import consts, exceptions, smpp
+
+TIMEOUT_SECONDS = 8  # to connect, and for what has begun to come to end
+ANSWER_SECONDS = 10
+LONGEST_PDU = 70_000  # what 16 bits of length can say of an optional part, and the rest
+HIGHEST_SEQUENCE = 0x7FFFFFFF
+HEADER = struct.Struct(">LLLL")  # length, command, status, sequence
+GENERIC_NACK = 0x80000000
+
+
+class BrokenError(Exception):
+    """The connection is of no use any more. What was being said may have been heard."""
+
+
+class Wire:
+    """One connection, from its first octet to its end. Raises BrokenError from everywhere."""
+
+    def __init__(self, host: str, port: int, *, is_tls: bool) -> None:
+        self.sequence = 0
+        with self._breaking():
+            raw = socket.create_connection((host, port), timeout=TIMEOUT_SECONDS)
+            self._socket = _wrapped(raw, host) if is_tls else raw
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._heard_at = time.monotonic()
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the other side was heard."""
+        return time.monotonic() - self._heard_at
+
+    def next_sequence(self) -> int:
+        """The number of the next question, as smpplib asks for it."""
+        self.sequence = self.sequence % HIGHEST_SEQUENCE + 1
+        return self.sequence
+
+    def ask(self, command: str, **what: object) -> int:
+        """Send a question; returns its number."""
+        with self._breaking():
+            pdu = smpp.make_pdu(command, client=self, **what)
+            self._socket.sendall(pdu.generate())
+        return int(pdu.sequence)
+
+    def answer(self, command: str, sequence: int) -> None:
+        """Send the answer that all is well."""
+        with self._breaking():
+            pdu = smpp.make_pdu(f"{command}_resp", client=self, sequence=sequence)
+            pdu.sequence = sequence
+            self._socket.sendall(pdu.generate())
+
+    def wait_for(self, sequence: int, take: Callable[[Any], None]) -> Any:
+        """The answer to a question. Whatever else comes meanwhile is given to `take`."""
+        until = time.monotonic() + ANSWER_SECONDS
+        while self._comes_within(until - time.monotonic()):
+            pdu = self.read()
+            if pdu is None:
+                continue
+            if pdu.is_response() and pdu.sequence == sequence:
+                return pdu
+            take(pdu)
+        raise BrokenError
+
+    def has_more(self) -> bool:
+        """Whether something waits to be read, the end of the connection included."""
+        return self._comes_within(0)
+
+    def read(self) -> Any:
+        """The next PDU; None for one that nobody here understands."""
+        with self._breaking():
+            length, _, _, sequence = HEADER.unpack(header := self._receive(HEADER.size))
+            if not HEADER.size <= length <= LONGEST_PDU:
+                raise BrokenError
+            body = self._receive(length - HEADER.size)
+            self._heard_at = time.monotonic()
+            try:
+                return smpp.parse_pdu(header + body, client=self, allow_unknown_opt_params=True)
+            except exceptions.UnknownCommandError:
+                nack = (HEADER.size, GENERIC_NACK, consts.SMPP_ESME_RINVCMDID, sequence)
+                self._socket.sendall(HEADER.pack(*nack))
+                return None
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def _comes_within(self, seconds: float) -> bool:
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return True  # read by the TLS layer already
+        with self._breaking():
+            return bool(select.select([self._socket], [], [], max(0, seconds))[0])
+
+    def _receive(self, length: int) -> bytes:
+        octets = b""
+        while len(octets) < length:
+            some = self._socket.recv(length - len(octets))
+            if not some:
+                raise BrokenError
+            octets += some
+        return octets
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _breaking() -> Any:
+        """Whatever goes wrong here, a PDU that cannot be read included, ends the connection."""
+        try:
+            yield
+        except BrokenError:
+            raise
+        except Exception as error:
+            raise BrokenError from error
+
+
+def _wrapped(raw: socket.socket, host: str) -> ssl.SSLSocket:
+    try:
+        return ssl.create_default_context().wrap_socket(raw, server_hostname=host)
+    except BaseException:
+        raw.close()
+        raise

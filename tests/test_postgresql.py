@@ -1,0 +1,354 @@
+"""What only PostgreSQL has: others who were first, connections that break, news of what is due."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from portal import clock, config, create_app, journal, organisation, outbox, schema
+from portal.database import Overtaken, db
+from portal.gateways import Outgoing
+from tests.conftest import ENVIRONMENT, LOMOVA
+from tests.postgresql import program_path, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from flask import Flask
+
+    from tests.browser import Browser
+    from tests.conftest import Post
+    from tests.postgresql import Server
+
+pytestmark = pytest.mark.postgresql
+LET_GO = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+
+
+def elsewhere(work: Callable[[], Any]) -> Any:
+    """What another thread, with connections of its own, comes back with."""
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(work()))
+    thread.start()
+    thread.join()
+    return found[0] if found else None
+
+
+def let_go_of_all(url: str) -> None:
+    """Break every connection, as a server does that is restarted."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(LET_GO)
+
+
+# Who was first
+
+
+def names() -> list[str]:
+    with db.reading():
+        return [each.details.short_name for each in organisation.search(most=10)]
+
+
+def test_who_writes_what_another_changed_meanwhile_is_overtaken(
+    keep: Callable[..., None],
+) -> None:
+    keep()
+    with db.writing():
+        organisation.find("ORG-004217")
+        elsewhere(lambda: keep(short_name="ООО «Первый»"))
+        with pytest.raises(Overtaken):
+            organisation.save(
+                *("ORG-004217", LOMOVA, "second@sever-trakt.example", "", "tests"),
+            )
+    assert names() == ["ООО «Первый»"]
+
+
+def test_what_was_overtaken_is_done_again(keep: Callable[..., None]) -> None:
+    keep()
+    others = iter(["ООО «Первый»"])
+    seen = []
+
+    @db.again
+    def change() -> None:
+        with db.writing():
+            found = organisation.find("ORG-004217")
+            assert found
+            seen.append(found.details.short_name)
+            name = next(others, None)
+            if name:
+                elsewhere(lambda: keep(short_name=name))
+            organisation.save(*("ORG-004217", LOMOVA, "last@sever-trakt.example", "", "tests"))
+            db.commit()
+
+    change()
+    assert seen == [LOMOVA.short_name, "ООО «Первый»"]
+    with db.reading():
+        found = organisation.find("ORG-004217")
+        assert found
+        assert found.administrator_email == "last@sever-trakt.example"
+        assert journal.first_broken_line() is None
+
+
+def test_a_request_that_was_overtaken_is_answered_anew(
+    browser: Browser, post: Post, asked: str, database_url: str
+) -> None:
+    """It waits for another who changes the same row, is told that it came second, and is asked
+    once more: the form is read twice, and the person sees nothing of it."""
+    browser.open(post.link()).press("Подтвердить номер телефона")
+    code = post.code()
+    with psycopg.connect(database_url) as other:
+        other.execute("UPDATE codes SET tries = tries + 1")
+        threading.Thread(target=_commit_once_waited_for, args=(other,)).start()
+        browser.press("Подтвердить", code=code)
+    assert browser.has("phone-status")
+    assert browser.named("phone-status").startswith("подтверждён")
+    with db.reading():
+        assert db.scalar(text("SELECT tries FROM codes")) == 2, "the other's, and this one's once"
+        assert journal.first_broken_line() is None
+
+
+def _commit_once_waited_for(other: psycopg.Connection[Any]) -> None:
+    until = time.monotonic() + 10
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    while time.monotonic() < until and other.execute(waiting).fetchone() == (0,):
+        time.sleep(0.01)
+    other.commit()
+
+
+# Connections that break
+
+
+def test_who_only_read_does_not_notice_a_connection_that_broke(
+    keep: Callable[..., None], database_url: str
+) -> None:
+    keep()
+    assert names() == [LOMOVA.short_name]
+    let_go_of_all(database_url)
+    assert names() == [LOMOVA.short_name]
+
+
+def test_who_wrote_nothing_yet_begins_anew(keep: Callable[..., None], database_url: str) -> None:
+    keep()
+    let_go_of_all(database_url)
+    keep(short_name="ООО «Снова здесь»")
+    assert names() == ["ООО «Снова здесь»"]
+
+
+def test_what_was_half_done_is_undone_and_said(
+    keep: Callable[..., None], database_url: str
+) -> None:
+    keep()
+    with db.writing():
+        db.execute(text("DELETE FROM organisation_words"))
+        let_go_of_all(database_url)
+        with pytest.raises(OperationalError):
+            db.execute(text("DELETE FROM organisation_words"))
+    with db.reading():
+        assert db.scalar(text("SELECT count(*) FROM organisation_words"))
+
+
+def test_a_page_is_there_again_when_the_database_is(
+    app: Flask, browser: Browser, post: Post, asked: str, tmp_path: Path
+) -> None:
+    with running() as server:
+        url = server.create("portal")
+        app = create_app(config.load(ENVIRONMENT | {"PORTAL_DATABASE_URL": url}))
+        with app.app_context():
+            schema.upgrade()
+        client = app.test_client()
+        assert client.get("/health/ready").status_code == 200
+        server.stop("immediate")
+        assert client.get("/health/ready").status_code == 503
+        refused = client.get("/signin", environ_base={"REMOTE_ADDR": "10.20.4.17"})
+        asked_for = client.post("/signin", environ_base={"REMOTE_ADDR": "10.20.4.17"})
+        assert client.get("/health/live").status_code == 200
+        server.start()
+        assert client.get("/health/ready").status_code == 200
+        db.dispose()
+    for answer in (refused, asked_for):
+        assert answer.status_code in {200, 303, 422, 503}
+
+
+def test_who_tells_others_when_the_connection_broke_is_told_so(
+    keep: Callable[..., None], database_url: str
+) -> None:
+    keep()
+    with db.writing():
+        db.execute(text("DELETE FROM organisation_words"))
+        let_go_of_all(database_url)
+        with pytest.raises(OperationalError):
+            db.tell("portal_email")
+
+
+# News of what is due
+
+
+def test_who_waits_is_woken_by_a_commit_and_by_nothing_else(
+    keep: Callable[..., None], ask: Callable[..., str | None]
+) -> None:
+    keep()
+    email, sms = (db.listen(outbox.topic_of(channel)) for channel in ("email", "sms"))
+    for each in (email, sms):
+        each.wait(10, lambda: False)  # it begins to listen
+    ask()
+    began = time.monotonic()
+    email.wait(30, lambda: False)
+    assert time.monotonic() - began < 20, "it was woken"
+    sms.wait(0.3, lambda: False)
+    for each in (email, sms):
+        each.close()
+
+
+def test_who_waits_stops_waiting_when_it_is_over(app: Flask) -> None:
+    listener = db.listen("portal_email")
+    listener.wait(10, lambda: False)
+    over = threading.Event()
+    threading.Timer(0.1, over.set).start()
+    began = time.monotonic()
+    listener.wait(60, over.is_set)
+    listener.close()
+    assert time.monotonic() - began < 30
+
+
+def test_who_waits_opens_another_connection_when_its_own_broke(
+    keep: Callable[..., None], ask: Callable[..., str | None], database_url: str
+) -> None:
+    keep()
+    listener = db.listen("portal_email")
+    listener.wait(10, lambda: False)
+    let_go_of_all(database_url)
+    began = time.monotonic()
+    listener.wait(30, lambda: False)  # it listens again, and has to look for itself
+    ask()
+    listener.wait(30, lambda: False)
+    listener.close()
+    assert time.monotonic() - began < 20
+
+
+class Slow:
+    """A gateway that is in no hurry."""
+
+    def __init__(self) -> None:
+        self.arrived: list[str] = []
+
+    def send(self, message: Outgoing) -> str:
+        time.sleep(0.002)
+        self.arrived.append(message.id)
+        return message.id
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_two_workers_share_what_is_due_and_hand_nothing_over_twice(app: Flask) -> None:
+    now = clock.now().isoformat()
+    with db.writing():
+        for number in range(200):
+            outbox.post("email", "queue", f"{number}@example.ru", count=1, at=now, name="")
+        db.commit()
+    gateways = [Slow(), Slow()]
+    threads = [threading.Thread(target=_deliver, args=(app, gateway)) for gateway in gateways]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    first, second = (gateway.arrived for gateway in gateways)
+    assert len(set(first + second)) == len(first + second) == 200
+    assert first, "they shared"
+    assert second
+
+
+def _deliver(app: Flask, gateway: Slow) -> None:
+    with app.app_context():
+        outbox.deliver_due("email", gateway)
+        db.dispose()
+
+
+# The schema
+
+
+def test_a_database_in_another_order_is_refused(postgresql_server: Server) -> None:
+    with psycopg.connect(postgresql_server.url("postgres"), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS latin")
+        connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    url = postgresql_server.url("latin")
+    app = create_app(config.load(ENVIRONMENT | {"PORTAL_DATABASE_URL": url}))
+    with app.app_context(), pytest.raises(config.BadSettingError, match="LOCALE 'C'"):
+        schema.upgrade()
+    db.dispose()
+
+
+def test_migrations_run_one_after_another(postgresql_server: Server) -> None:
+    """Two new machines start at once."""
+    url = postgresql_server.create("begun")
+    app = create_app(config.load(ENVIRONMENT | {"PORTAL_DATABASE_URL": url}))
+    done: list[bool] = []
+
+    def upgrade() -> None:
+        with app.app_context():
+            schema.upgrade()
+            done.append(True)
+
+    threads = [threading.Thread(target=upgrade) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 3
+    with app.app_context(), db.reading():
+        assert schema.is_current()
+    db.dispose()
+
+
+def test_a_migration_does_not_hold_up_others_behind_a_table_that_is_in_use(
+    postgresql_server: Server,
+) -> None:
+    url = postgresql_server.create("used")
+    app = create_app(config.load(ENVIRONMENT | {"PORTAL_DATABASE_URL": url}))
+    with app.app_context():
+        schema.upgrade()
+        with psycopg.connect(url) as reader:
+            reader.execute("SELECT * FROM messages")
+            with db.migrating() as connection, pytest.raises(OperationalError, match="lock time"):
+                connection.exec_driver_sql("ALTER TABLE messages ADD COLUMN another integer")
+    db.dispose()
+
+
+# A copy
+
+
+def test_a_copy_is_restored_elsewhere(
+    keep: Callable[..., None], postgresql_server: Server, tmp_path: Path
+) -> None:
+    keep()
+    file = tmp_path / "portal.dump"
+    db.back_up(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        db.back_up(file)
+    url = postgresql_server.create("restored")
+    command = [program_path("pg_restore"), "--no-owner", f"--dbname={url}", str(file)]
+    subprocess.run(command, check=True)
+    app = create_app(config.load(ENVIRONMENT | {"PORTAL_DATABASE_URL": url}))
+    with app.app_context():
+        assert names() == [LOMOVA.short_name]
+        with db.reading():
+            assert schema.is_current()
+            assert journal.first_broken_line() is None
+    db.dispose()
+
+
+def test_a_copy_needs_the_program_that_makes_it(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert shutil.which("pg_dump") is None
+    with pytest.raises(FileNotFoundError, match="pg_dump"):
+        db.back_up(tmp_path / "portal.dump")

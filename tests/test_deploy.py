@@ -1,19 +1,23 @@
 """The sample files of deploy/, in front of a real `portal serve` and a real operational part.
 
-nginx and Caddy run here: `make proxies` fetches what is not there. Traefik is in no distribution
+nginx and Caddy run here: `make servers` fetches what is not there. Traefik is in no distribution
 that we know of: it runs where it is on the PATH. Elsewhere its files are read, no more: that they
 name the headers and addresses that the other samples name.
 """
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,7 +142,7 @@ def place(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Yard]:
     name = str(request.param)
-    assert proxies.find(name), f"no {name} found: `make proxies` fetches it"
+    assert proxies.find(name), f"no {name} found: `make servers` fetches it"
     folder = tmp_path_factory.mktemp(name)
     authority = Authority(folder)
     authority.server(NAME)
@@ -330,6 +334,11 @@ def test_what_a_client_says_of_itself_never_arrives(yard: Yard) -> None:
     for lies in tried:
         assert yard.passed(yard.visitor().ask("/work/orders", *lies))
         assert told(yard.heard.pop()) == true, lies
+
+
+def test_what_a_client_calls_its_request_is_not_believed(yard: Yard) -> None:
+    answer = yard.visitor("").ask("/signin", ("X-Request-ID", "forged-by-a-stranger"))
+    assert answer.headers["x-request-id"] not in {"", "forged-by-a-stranger"}
 
 
 def test_nor_does_it_open_what_is_closed(yard: Yard) -> None:
@@ -561,3 +570,69 @@ def test_the_files_agree() -> None:
 def test_the_headers_are_those_of_the_code() -> None:
     code = (Path(proxies.ROOT) / "portal/routes/forward_auth.py").read_text()
     assert set(re.findall(r'"(X-Portal-\w+)"', code)) == set(HEADERS)
+
+
+# What a proxy says itself
+
+
+def check_own_headers(answer: Answer) -> None:
+    assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_proxys_own_answer_has_the_headers_of_the_portals(yard: Yard) -> None:
+    if yard.name == "traefik":
+        pytest.skip("its file adds none")
+    check_own_headers(yard.visitor("").ask("/signin"))
+    yard.portal.stop(signal.SIGKILL)
+    for path in ("/signin", "/work/orders"):
+        gone = yard.visitor().ask(path)
+        assert gone.status >= 500
+        check_own_headers(gone)
+    yard.portal.start()
+    work = yard.visitor().ask()
+    assert yard.passed(work)
+    assert "strict-transport-security" in work.headers
+    assert "content-security-policy" not in work.headers, "the operational part has its own"
+
+
+def test_browsers_are_led_to_https_and_programs_refused(yard: Yard) -> None:
+    for path, expected in (("/signin", 308), ("/access", 403), ("/health/ready", 403)):
+        if yard.name != "nginx" and expected == 403:
+            continue  # only its file tells them apart
+        connection = http.client.HTTPConnection(proxies.PROXY, yard.ports.http, timeout=5)
+        connection.request("GET", path, headers={"Host": NAME})
+        answer = connection.getresponse()
+        assert answer.status == expected
+        connection.close()
+
+
+def test_tls_older_than_1_2_is_not_spoken(yard: Yard) -> None:
+    context = ssl.create_default_context(cafile=str(yard.folder / "fullchain.pem"))
+    for version, speaks in (("TLSv1_3", True), ("TLSv1_2", True), ("TLSv1_1", False)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+            context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        assert does_speak(context, yard.ports.https) is speaks, version
+
+
+def test_old_ciphers_are_not_spoken(yard: Yard) -> None:
+    if yard.name != "nginx":
+        pytest.skip("its list is its own")
+    context = ssl.create_default_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    for ciphers, speaks in (("ECDHE+AESGCM", True), ("AESGCM:!kECDHE", False), ("SHA1", False)):
+        context.set_ciphers(ciphers)
+        assert does_speak(context, yard.ports.https) is speaks, ciphers
+
+
+def does_speak(context: ssl.SSLContext, port: int) -> bool:
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection((proxies.PROXY, port), timeout=5) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname=NAME):
+                return True
+        except (ssl.SSLError, ConnectionError):
+            return False

@@ -1,7 +1,7 @@
-"""All the measurements: many organisations against few, then the responsible person's journey."""
+"""All the measurements: many organisations against few, a journey, and more processes."""
 
-from tests.bench import journey, many
+from tests.bench import journey, many, scale
 
-many.main()
-print()
-journey.main()
+for each in (many, journey, scale):
+    each.main()
+    print()

@@ -114,9 +114,9 @@ class Client:
         return content
 
 
-def journey(number: int) -> None:
+def journey(number: int, port: int = PORT) -> None:
     person, phone = f"person{number}@bench.example", f"+7921{number:07}"
-    client = Client(PORT)
+    client = Client(port)
     client.get(path_in(arrived[person].get(timeout=60)))
     here = client.path
     client.post(f"{here}/phone")
@@ -127,6 +127,7 @@ def journey(number: int) -> None:
     client.post(client.path, scripts=False)
     assert "администратору отправлено письмо" in client.text
     arrived[f"admin{number}@bench.example"].get(timeout=60)
+    client.connection.close()
 
 
 def seven_pages(port: int) -> None:
@@ -189,14 +190,16 @@ def started(*command: str, environment: dict[str, str]) -> Iterator[int]:
 
 
 def wait_for(port: int, path: str) -> None:
-    for _ in range(200):
+    for _ in range(400):
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
         try:
-            connection = HTTPConnection("127.0.0.1", port, timeout=5)
             connection.request("GET", path)
             if connection.getresponse().status == 200:
                 return
         except OSError:
             pass
+        finally:
+            connection.close()
         time.sleep(0.1)
     raise TimeoutError(path)
 
@@ -244,6 +247,8 @@ def main() -> None:
         "PORTAL_DATA_KEYS": key,
         "PORTAL_BASE_URL": f"http://127.0.0.1:{PORT}",
         "PORTAL_SECURE_NETWORKS": "127.0.0.0/8",
+        "PORTAL_FLOOD_PER_MINUTE": "1000000",
+        "PORTAL_FLOOD_FORMS_PER_MINUTE": "1000000",
         "PORTAL_MAIL_URL": "smtp://127.0.0.1:8473",
         "PORTAL_SMS_URL": "http://127.0.0.1:8474/",
         "PORTAL_DATABASE_URL": f"sqlite:///{place}/portal.db",

@@ -140,6 +140,8 @@ def main() -> None:
         "PORTAL_SECRET_KEY": key,
         "PORTAL_DATA_KEYS": key,
         "PORTAL_SECURE_NETWORKS": "127.0.0.0/8",
+        "PORTAL_FLOOD_PER_MINUTE": "1000000",
+        "PORTAL_FLOOD_FORMS_PER_MINUTE": "1000000",
         "PORTAL_MAIL_URL": "inbox:",
         "PORTAL_SMS_URL": "inbox:",
     }

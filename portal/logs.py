@@ -31,6 +31,7 @@ Event = MutableMapping[str, Any]
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}")  # an id of a request: a UUID, nginx's $request_id
 MOST_CAUSES = 5
 MOST_FRAMES = 40
+PACKAGE = __file__.removesuffix("logs.py")  # whatever the folder around it is called
 CODES = ("sqlstate", "sqlite_errorname", "smtp_code")  # what drivers say by a code, not by words
 
 # Granian would write to standard output in a form of its own.
@@ -135,10 +136,12 @@ def _text(error: BaseException) -> str:
 
 def _place(file: str) -> str:
     """A file as it is called in its package, not on this machine."""
-    for folder in ("/site-packages/", "/lib/python3", "/portal/"):
+    if file.startswith(PACKAGE):
+        return f"portal/{file.removeprefix(PACKAGE)}"
+    for folder, called in (("/site-packages/", ""), ("/lib/python3", "lib/python3")):
         _before, found, rest = file.rpartition(folder)
         if found:
-            return rest if folder == "/site-packages/" else f"{folder[1:]}{rest}"
+            return f"{called}{rest}"
     return file.rpartition("/")[2]
 
 

@@ -42,6 +42,7 @@ class JsonGateway:
             "text": message.text,
             "sender": config.settings.sms_sender,
         }
+        message.must_be_ours()
         try:
             answer = self._pool.request(
                 "POST",

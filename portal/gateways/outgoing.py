@@ -7,7 +7,7 @@ from enum import StrEnum
 from portal import clock
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # personal data stays out of tracebacks
 class Outgoing:
     """One message, ready to leave. An SMS has no subject and no HTML."""
 
@@ -23,13 +23,16 @@ class Outgoing:
     ours_until: datetime | None = None  # when another worker may take it up
 
     def must_be_ours(self) -> None:
-        """Raise TakenOver if another worker may have it in hand by now.
+        """Raise TakenOver if another worker may have it in hand by now, Trouble if it expired.
 
         A gateway asks right before a message can no longer be held back: a process may be stopped
         anywhere, for minutes.
         """
-        if self.ours_until and clock.now() >= self.ours_until:
+        now = clock.now()
+        if self.ours_until and now >= self.ours_until:
             raise TakenOver
+        if self.useful_until and now >= self.useful_until:
+            raise Trouble(Reason.EXPIRED, permanent=True)
 
 
 class Reason(StrEnum):

@@ -57,6 +57,7 @@ class Smsc:
         if message.useful_until:
             left = max(int((message.useful_until - clock.now()).total_seconds()) // 60, 1)
             words["valid"] = f"{min(left // 60, 23):02}:{left % 60:02}"
+        message.must_be_ours()
         try:
             answer = self._ask("send.php", words)
         except NOT_SENT as error:

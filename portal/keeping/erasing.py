@@ -5,7 +5,7 @@ The row stays, for the journal and other people's rows speak of it by that id.
 
 import secrets
 
-from sqlalchemy import BindParameter, bindparam, delete, func, update
+from sqlalchemy import BindParameter, bindparam, delete, func, or_, update
 
 from portal import clock, journal, outbox
 from portal.account.tables import (
@@ -62,7 +62,10 @@ _WIPE = (
 _WAITING = (
     messages.select()
     .with_only_columns(messages.c.id)
-    .where(messages.c.account_id == _ACCOUNT, messages.c.due_at.is_not(None))
+    .where(
+        messages.c.account_id == _ACCOUNT,
+        or_(messages.c.due_at.is_not(None), messages.c.worth_until.is_not(None)),
+    )
 )
 
 

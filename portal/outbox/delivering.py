@@ -1,6 +1,7 @@
 """The delivery worker's steps: claiming a message, handing it over, noting how that ended."""
 
 import json
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import structlog
 from flask import current_app
 from sqlalchemy import LargeBinary, Row, bindparam, or_, select, type_coerce, update
+from sqlalchemy.exc import OperationalError
 
 from portal import clock, journal, keys, logs, metrics, telemetry
 from portal.database import db
@@ -17,6 +19,7 @@ from portal.outbox.tables import messages
 
 # A message whose worker died leaves within 2 minutes by another (product.md, «Numbers»).
 LEASE = timedelta(seconds=90)
+NOTED_AGAIN_SECONDS = 1
 TRIED_FOR = timedelta(hours=4)
 KEPT_FOR = timedelta(days=7)  # as long as a confirmation's link works: longer, and it is old news
 
@@ -111,7 +114,7 @@ def deliver_due(channel: str, gateway: Gateway, is_over: Callable[[], bool] = la
     while message is not None:
         outcome = _hand_over(message, gateway)
         tried += 1
-        message = _go_on(channel, message, outcome, way_of(gateway), is_last=is_over())
+        message = _note(channel, message, outcome, way_of(gateway), is_over)
         take_receipts(gateway)
     return tried
 
@@ -123,6 +126,27 @@ def _begin(channel: str) -> Row[Any] | None:
         message = _claim(channel)
         db.commit()
     return message
+
+
+def _note(
+    channel: str,
+    done: Row[Any],
+    outcome: str | Trouble | None,
+    way: str | None,
+    is_over: Callable[[], bool],
+) -> Row[Any] | None:
+    """Note the end of one message, however often the database has to be asked; claim the next.
+
+    What is not noted until the claim ends is sent again by whoever is next.
+    """
+    while True:
+        try:
+            return _go_on(channel, done, outcome, way, is_last=is_over())
+        except OperationalError as error:
+            if outcome is None or clock.now() >= done.due_at:
+                raise
+            log.warning("outcome not noted yet", message=done.id, cause=type(error.orig).__name__)
+            time.sleep(NOTED_AGAIN_SECONDS)
 
 
 @db.again
@@ -252,6 +276,8 @@ def _fail(message: Row[Any], reason: Reason, now: datetime, way: str | None) -> 
 
 def _worth_until(message: Row[Any], now: datetime) -> datetime | None:
     """Until when sending the message again would make sense; None if it does not now."""
+    if message.words is None:  # wiped meanwhile
+        return None
     longest = min(now + KEPT_FOR, message.worth_until or now + KEPT_FOR)
     try:
         until = json.loads(_decrypt(message.words, "words")).get("until")

@@ -162,6 +162,7 @@ def _nginx(program: str, folder: Path, ports: Ports) -> list[str]:
         ("listen 80;", f"listen {PROXY}:{ports.http};"),
         ("listen 443 ssl;", f"listen {PROXY}:{ports.https} ssl;"),
         ("/var/log/nginx/portal.log", f"{folder}/portal.log"),
+        ("/var/log/nginx/portal-error.log crit", "stderr warn"),
     )
     (folder / "portal.conf").write_text(sample)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

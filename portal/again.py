@@ -48,7 +48,7 @@ class Again:
 def _rewindable(environ: Environ) -> IO[bytes] | None:
     """The body, in a form that can be read twice; None if it is a file that cannot."""
     body: IO[bytes] = environ["wsgi.input"]
-    if body.seekable():
+    if getattr(body, "seekable", bool)():  # not every server's has it (PEP 3333)
         return body
     if (get_content_length(environ) or 0) > LONGEST_KEPT:
         return None

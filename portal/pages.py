@@ -208,6 +208,8 @@ def _receive(_endpoint: str | None, _values: object) -> None:
     language.choose(request.cookies.get(language_cookie()))
     if (request.endpoint or "").partition(".")[0] in UNCOUNTED:
         return
+    if again.OVERTAKEN in request.environ:
+        return  # it was counted when it was asked the first time
     seconds = flood.counts.wait(g.address, writes=request.method not in SAFE_METHODS)
     if seconds:
         raise TooManyRequests(retry_after=seconds)

@@ -32,6 +32,7 @@ class Watched(NamedTuple):
     endpoint: str
     method: str  # read or write; the word itself may be any that somebody sends
     span: "Span | None"
+    is_last: bool  # what is overtaken is asked once more
 
 
 def init_app(app: Flask) -> None:
@@ -52,16 +53,18 @@ def _begin(endpoint: str | None, _values: object) -> None:
     method = "read" if asked.method in SAFE_METHODS else "write"
     came_from = heard.get("traceparent", "") if trusted else ""
     span = telemetry.start(endpoint, came_from, method=method, request=id)
-    g.watched = Watched(asked, id, begun_at, endpoint, method, span)
+    is_last = again.OVERTAKEN in asked.environ
+    g.watched = Watched(asked, id, begun_at, endpoint, method, span, is_last)
 
 
 def _note(response: Response) -> Response:
     watched: Watched = g.watched
     response.headers[HEADER] = watched.id
     status = response.status_code
-    telemetry.finish(watched.span, status=status, **({"error": "server"} if status >= 500 else {}))
-    if again.OVERTAKEN in watched.request.environ:
+    if not watched.is_last and again.OVERTAKEN in watched.request.environ:
+        telemetry.finish(watched.span, status=status)
         return response  # it did not end: it is asked anew
+    telemetry.finish(watched.span, status=status, **({"error": "server"} if status >= 500 else {}))
     seconds = time.perf_counter() - watched.begun_at
     metrics.requests.inc(watched.endpoint, watched.method, str(status))
     metrics.request_seconds.observe(seconds, watched.endpoint)

@@ -10,6 +10,7 @@ import time as wall
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import psycopg
 import pysqlite3
 import pytest
 from sqlalchemy import select, text
@@ -310,6 +311,22 @@ def test_noting_use_waits_for_nobody(here: Browser, time: Time) -> None:
         go_on.set()
         thread.join()
         assert seen_at() == before
+    assert ask(here, **POSTS) == 204
+    assert seen_at() != before
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("lock", ["SELECT FROM sessions FOR UPDATE", "LOCK TABLE alembic_version"])
+def test_noting_use_waits_for_no_lock(here: Browser, time: Time, lock: str) -> None:
+    """Somebody holds the row, or writes alone: the answer is the same, and at once."""
+    time.passes(minutes=5)
+    before = seen_at()
+    with psycopg.connect(db.url) as other:
+        other.execute(lock)
+        begun = wall.monotonic()
+        assert ask(here, **POSTS) == 204
+        assert wall.monotonic() - begun < 2, "and not after the 15 seconds of others"
+    assert seen_at() == before
     assert ask(here, **POSTS) == 204
     assert seen_at() != before
 

@@ -59,10 +59,7 @@ def backup(file: Path) -> None:
             click.echo(f"{file}: there is a file already.", err=True)
             sys.exit(2)
         except (OSError, CalledProcessError) as error:
-            file.unlink(missing_ok=True)
-            click.echo(
-                f"{file}: {error.strerror if isinstance(error, OSError) else error}", err=True
-            )
+            click.echo(f"{file}: {getattr(error, 'strerror', None) or error}", err=True)
             sys.exit(2)
 
 

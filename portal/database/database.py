@@ -185,6 +185,9 @@ class Database:
         writes = bool(getattr(self._here, "writes", False))
         connection = self._connections()[writes]
         seconds = self._patience()
+        if connection is not None and connection.invalidated:
+            self._drop(writes=writes)  # SQLAlchemy would open another, without its time-outs
+            connection = None
         if connection is None:
             connection = self._dbms.connect(writes=writes, seconds=seconds)
             self._connections()[writes] = connection

@@ -1,14 +1,29 @@
 """What the two database systems differ in."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import OperationalError
 
 BUSY_SECONDS = 15
+
+
+@contextmanager
+def new_file(file: Path) -> Iterator[IO[bytes]]:
+    """A file that was not there, for its owner alone; gone again if it does not get finished.
+
+    Raises FileExistsError.
+    """
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+        try:
+            yield opened
+        except BaseException:
+            file.unlink()
+            raise
 
 
 class Overtaken(OperationalError):

@@ -19,7 +19,7 @@ from psycopg import conninfo, errors
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 from portal import config
-from portal.database.dbms import BUSY_SECONDS
+from portal.database.dbms import BUSY_SECONDS, new_file
 
 DEFAULTS: dict[str, str | int] = {
     "application_name": "portal",
@@ -32,6 +32,7 @@ DEFAULTS: dict[str, str | int] = {
     "tcp_user_timeout": 9_000,  # milliseconds
 }
 MIGRATIONS = 0x706F7274616C  # the advisory lock of who changes the schema
+SHORTEST_MS = 500  # what any statement may take
 LOCK_SECONDS = 3  # what a migration waits for a table: who waits for a lock lets nobody pass
 OVERTAKEN = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
 # The schema is not there, or not that of this version; or the database takes no writes now.
@@ -70,7 +71,12 @@ class Postgresql:
         return connection
 
     def wait(self, connection: Connection, seconds: float) -> None:
-        _raw(connection).execute(f"SET statement_timeout = {max(1, round(seconds * 1000))}")
+        """Who waits for nobody still gives the database time to do it."""
+        milliseconds = max(1, round(seconds * 1000))
+        of_locks = milliseconds if milliseconds < SHORTEST_MS else 0  # 0: as long as a statement
+        raw = _raw(connection)
+        raw.execute(f"SET lock_timeout = {of_locks}")
+        raw.execute(f"SET statement_timeout = {max(milliseconds, SHORTEST_MS)}")
 
     def begin(
         self,
@@ -134,8 +140,7 @@ class Postgresql:
             raise FileNotFoundError("pg_dump is not there: install the PostgreSQL client.")
         where = dict(self._where)
         secret = str(where.pop("password", "")).replace("\\", r"\\").replace(":", r"\:")
-        with NamedTemporaryFile("w") as passwords, file.open("xb") as output:
-            file.chmod(0o600)
+        with NamedTemporaryFile("w") as passwords, new_file(file) as output:
             if secret:  # on the command line everybody on this machine could read it
                 passwords.write(f"*:*:*:*:{secret}\n")
                 passwords.flush()

@@ -1,6 +1,5 @@
 """SQLite, in a file of this machine: one writer at a time, and readers that wait for nobody."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from portal import config
-from portal.database.dbms import BUSY_SECONDS
+from portal.database.dbms import BUSY_SECONDS, new_file
 
 
 class Sqlite:
@@ -113,8 +112,7 @@ class Sqlite:
                 raise RuntimeError(f"a row of {broken[0]} would refer to nothing")
 
     def back_up(self, file: Path) -> None:
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with self._engines[False].connect() as source:
+        with new_file(file), self._engines[False].connect() as source:
             copy = pysqlite3.connect(str(file))
             try:
                 source.connection.driver_connection.backup(copy)  # type: ignore[union-attr]

@@ -54,7 +54,8 @@ class Fallback:
         return self._ask(self._second, message)
 
     def listen(self, keep: Callable[[list[Receipt]], list[Receipt]]) -> None:
-        for gateway in (self._first, self._second):
+        is_resting = time.monotonic() < self._rests_until  # it would be waited for
+        for gateway in (self._second,) if is_resting else (self._first, self._second):
             listen = getattr(gateway, "listen", None)
             if listen is not None:
                 listen(keep)

@@ -262,8 +262,8 @@ class Smpp:
         """Have receipts noted, then tell the operator that they came."""
         if not self._came:
             return
-        came, self._came = self._came, []
-        unplaced = keep([each.receipt for each in came])
+        came = self._came
+        unplaced = keep([each.receipt for each in came])  # if that fails, they are all still there
         now = time.monotonic()
         self._came = [
             each._replace(sequence=None)

@@ -118,7 +118,7 @@ def is_plain_database(url: str) -> bool:
     from psycopg import conninfo  # noqa: PLC0415 - SQLite needs no driver of it
 
     named = conninfo.conninfo_to_dict(url)
-    hosts = str(named.get("host") or "localhost").split(",")
+    hosts = str(named.get("hostaddr") or named.get("host") or "localhost").split(",")
     is_far = any(where(host) is Where.FAR for host in hosts if not host.startswith("/"))
     return is_far and named.get("sslmode") not in INSISTING
 

@@ -60,6 +60,7 @@ WEAK = [
     ("plain-sms", "SMS_URL", "smpp://portal:S3CRET@203.0.114.9"),
     ("plain-sms", "SMS_FALLBACK_URL", "smpp://portal:S3CRET@sms.example.ru"),
     ("plain-database", "DATABASE_URL", "postgresql://portal:S3CRET@db.example.ru/portal"),
+    ("plain-database", "DATABASE_URL", "postgresql://u@/p?hostaddr=203.0.114.9"),
     ("plain-database", "DATABASE_URL", "postgresql://u@db,203.0.114.9:5433/p?sslmode=prefer"),
     ("plain-redis", "REDIS_URL", "redis://:S3CRET@redis.example.ru"),
     ("loose-limits", "TRIES_PER_CODE", "1000"),

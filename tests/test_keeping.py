@@ -27,6 +27,7 @@ from portal import (
     keeping,
     limits,
     organisation,
+    outbox,
     recovery,
     verification,
 )
@@ -55,6 +56,7 @@ from portal.outbox import messages
 from portal.recovery.tables import cases, facts
 from portal.verification.tables import verifications
 from tests.conftest import ADMINISTRATOR, LOMOVA
+from tests.living import Refusing
 from tests.people import act, enrol, invite
 from tests.verifying import change, confirm, found, waiting, waits
 
@@ -560,6 +562,20 @@ def test_a_suspended_account_is_erased_when_its_owner_asks(
     assert run("accounts", "change", "petrov@sever.example", "--suspend").exit_code == 0
     assert run("sweep", "--account", "PETROV@sever.example").exit_code == 0
     assert not says("Петров Пётр", "petrov@sever.example")
+
+
+def test_what_never_reached_an_erased_account_is_not_sent_again(
+    run: Callable[..., Any], boss: Account, post: Post
+) -> None:
+    petrov = enrol("petrov@sever.example").account
+    post.deliver()
+    assert run("accounts", "change", petrov.email, "--suspend").exit_code == 0
+    outbox.deliver_due("email", Refusing())
+    [failed] = [each for each in outbox.failed(most=10) if each.account_id == petrov.id]
+    assert failed.may_be_sent_again
+    assert run("sweep", "--account", petrov.email).exit_code == 0
+    assert not act(outbox.send_again, failed.id, "tests")
+    assert outbox.deliver_due("email", post.email) == 0
 
 
 def test_several_sweeps_and_a_portal_that_works(

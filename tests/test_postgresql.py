@@ -271,6 +271,40 @@ def _deliver(app: Flask, gateway: Slow) -> None:
         db.dispose()
 
 
+def shut(server: Server, *, to: bool) -> None:
+    """Let nobody into the database, and throw out who is in; or let them in again."""
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE portal ALLOW_CONNECTIONS {not to}")
+        connection.execute(f"{LET_GO} AND datname = 'portal'")
+
+
+class Unlucky(Slow):
+    """A gateway at which the database goes away, for a while, just when a message has left."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self._server = server
+
+    def send(self, message: Outgoing) -> str:
+        shut(self._server, to=True)
+        threading.Timer(0.3, shut, (self._server,), {"to": False}).start()
+        return super().send(message)
+
+
+def test_what_left_is_noted_when_the_database_is_back(
+    app: Flask, postgresql_server: Server
+) -> None:
+    with db.writing():
+        at = clock.now().isoformat()
+        id = outbox.post("email", "queue", "one@example.ru", count=1, at=at, name="")
+        db.commit()
+    gateway = Unlucky(postgresql_server)
+    assert outbox.deliver_due("email", gateway) == 1
+    with db.reading():
+        assert outbox.state(id) is outbox.State.DELIVERED
+    assert gateway.arrived == [id], "and not once more when its claim ended"
+
+
 # The schema
 
 

@@ -67,6 +67,7 @@ class Browser:
         self.response = response
         self.status, self.path = response.status_code, response.request.path
         self.page = Page(response.text)
+        assert self.page.headings == 1, f"{self.status}, one heading: {response.text[:200]!r}"
         self.page.check()
         check_headers(response)
         return self
@@ -235,7 +236,6 @@ class Page(HTMLParser):
         self.text += data
 
     def check(self) -> None:
-        assert self.headings == 1, "a page has one heading"
         assert self.title in {f"{self.heading} · ИЗКТ", f"{self.heading} · IZKT"}
         assert not self.lonely, f"works only with scripts, or breaks the policy: {self.lonely}"
         assert self.mentions <= set(self.ids), f"nowhere: {self.mentions - set(self.ids)}"

@@ -8,7 +8,7 @@ can be deleted without breaking a chain.
 
 import hmac
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -107,6 +107,7 @@ _LENGTH = select(func.count()).where(events.c.chain == bindparam("of"))
 Stored = Iterable[dict[str, Any]]  # lines with their seals
 
 AT_ONCE = 1000  # lines that are read together
+NO_LINE = 0, b""  # number and seal before the first line
 
 
 class Line(NamedTuple):
@@ -128,6 +129,11 @@ class BrokenLine:
     number: int
 
 
+def of_organisation(id: str) -> str:
+    """The chain of an organisation."""
+    return f"organisation:{id}"
+
+
 def record(chain: str, name: str, actor: str, address: object = "", **details: object) -> None:
     """Add a line to a chain, in the transaction of the change that it tells of.
 
@@ -135,8 +141,9 @@ def record(chain: str, name: str, actor: str, address: object = "", **details: o
     `actor` who did it, `address` from where. `details` are ids and plain words, never personal
     data, codes or links.
     """
-    last: Sequence[Any] | None = db.memo.get(chain) or db.one(_LAST, chain=chain)
-    number, before = last or (0, b"")
+    if chain not in db.memo:
+        look_at_end(chain)
+    number, before = db.memo[chain]
     line: dict[str, object] = {
         "chain": chain,
         "number": number + 1,
@@ -150,6 +157,15 @@ def record(chain: str, name: str, actor: str, address: object = "", **details: o
     seal = _seal(key, line, before)
     db.execute(_ADD, line | {"seal": seal})
     db.memo[chain] = number + 1, seal
+
+
+def look_at_end(chain: str) -> None:
+    """Look where a chain ends, before anything that the transaction's next line rests on.
+
+    In a shared transaction `record` then raises Overtaken if somebody else added a line meanwhile:
+    so of those who change what a chain tells of, each knows what the others did.
+    """
+    db.memo[chain] = db.one(_LAST, chain=chain) or NO_LINE
 
 
 def lines(

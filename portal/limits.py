@@ -43,6 +43,14 @@ def free_at(name: str, limits: Sequence[Limit]) -> datetime | None:
     return earliest(sorted(moments, reverse=True), limits, now)
 
 
+def hold(name: str) -> None:
+    """Let nobody else count `name` until this transaction ends: of two, the second sees the first.
+
+    For a shared transaction, before it asks when the next use is allowed.
+    """
+    db.hold(_keys(name)[0])
+
+
 def earliest(
     moments: Sequence[datetime], limits: Sequence[Limit], now: datetime
 ) -> datetime | None:

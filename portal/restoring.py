@@ -125,7 +125,7 @@ def end_what_worked(actor: str, *, drops_backup_codes: bool = False) -> Ended:
 def _end_requests(ended: Ended, actor: str) -> None:
     """End every request to confirm; what it asked for is to be asked anew."""
     for row in db.all(_OPEN_REQUESTS):
-        chain = f"organisation:{row.organisation_id}"
+        chain = journal.of_organisation(row.organisation_id)
         if end(row.id, chain, Standing.CANCELLED, actor):
             ended.requests += 1
             ended.chains.add(chain)

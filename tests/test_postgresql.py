@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -13,7 +14,18 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from portal import clock, config, create_app, journal, organisation, outbox, schema
+from portal import (
+    clock,
+    config,
+    confirmation,
+    create_app,
+    journal,
+    limits,
+    organisation,
+    outbox,
+    schema,
+)
+from portal.confirmation.code import PER_NUMBER
 from portal.database import Overtaken, db
 from portal.gateways import Outgoing
 from tests.conftest import ENVIRONMENT, LOMOVA
@@ -30,6 +42,8 @@ if TYPE_CHECKING:
     from tests.postgresql import Server
 
 pytestmark = pytest.mark.postgresql
+CHAIN = journal.of_organisation("ORG-004217")
+SECONDS = 10  # for what another thread does
 LET_GO = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
 
 
@@ -99,27 +113,127 @@ def test_what_was_overtaken_is_done_again(keep: Callable[..., None]) -> None:
 def test_a_request_that_was_overtaken_is_answered_anew(
     browser: Browser, post: Post, asked: str, database_url: str
 ) -> None:
-    """It waits for another who changes the same row, is told that it came second, and is asked
-    once more: the form is read twice, and the person sees nothing of it."""
+    """It waits for another who adds a line to the same chain, is told that it came second, and is
+    asked once more: the form is read twice, and the person sees nothing of it."""
     browser.open(post.link()).press("Подтвердить номер телефона")
-    code = post.code()
-    with psycopg.connect(database_url) as other:
-        other.execute("UPDATE codes SET tries = tries + 1")
-        threading.Thread(target=_commit_once_waited_for, args=(other,)).start()
-        browser.press("Подтвердить", code=code)
-    assert browser.has("phone-status")
+    code, has_begun = post.code(), threading.Event()
+
+    def be_first() -> None:
+        with db.writing():
+            journal.record(CHAIN, "organisation.noted", "tests")
+            has_begun.set()
+            _wait_for_who_waits(database_url)
+            db.commit()
+
+    first = threading.Thread(target=be_first)
+    first.start()
+    has_begun.wait(SECONDS)
+    browser.press("Подтвердить", code=code)
+    first.join()
     assert browser.named("phone-status").startswith("подтверждён")
     with db.reading():
-        assert db.scalar(text("SELECT tries FROM codes")) == 2, "the other's, and this one's once"
+        assert db.scalar(text("SELECT tries FROM codes")) == 1, "counted once, though asked twice"
+        newest, before = journal.lines(CHAIN, most=2)
+        assert (newest.name, before.name) == ("phone.confirmed", "organisation.noted")
         assert journal.first_broken_line() is None
 
 
-def _commit_once_waited_for(other: psycopg.Connection[Any]) -> None:
-    until = time.monotonic() + 10
+def _wait_for_who_waits(url: str) -> None:
+    until = time.monotonic() + SECONDS
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    while time.monotonic() < until and other.execute(waiting).fetchone() == (0,):
-        time.sleep(0.01)
-    other.commit()
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(waiting).fetchone() == (0,):
+            assert time.monotonic() < until, "nobody waits"
+            time.sleep(0.01)
+
+
+# Steps of different persons at the same moment
+
+
+def request_code(id: str) -> confirmation.Wait | None:
+    confirmation.begin_step(id)
+    found = confirmation.find(id)
+    assert found
+    wait = confirmation.request_code(found, "10.20.30.40")
+    db.commit()
+    return wait
+
+
+def test_persons_of_different_organisations_do_not_overtake_each_other(
+    keep: Callable[..., None], ask: Callable[..., str | None]
+) -> None:
+    keep("ORG-000001", phone="+79210000001")
+    keep("ORG-000002", phone="+79210000002")
+    one, two = ask("ORG-000001"), ask("ORG-000002")
+    assert one
+    assert two
+    confirmation.begin_step(one)
+    found = confirmation.find(one)
+    assert found
+    elsewhere(lambda: request_code(two))
+    confirmation.request_code(found, "10.20.30.40")
+    db.commit()
+    with db.reading():
+        assert db.scalar(text("SELECT count(*) FROM codes")) == 2
+        assert journal.first_broken_line() is None
+
+
+def test_a_step_knows_what_happened_since_it_looked(asked: str) -> None:
+    confirmation.begin_step(asked)
+    found = confirmation.find(asked)
+    assert found
+
+    def be_first() -> None:
+        with db.writing():
+            journal.record(CHAIN, "organisation.noted", "tests")
+            db.commit()
+
+    elsewhere(be_first)
+    with pytest.raises(Overtaken):
+        confirmation.request_code(found, "10.20.30.40")
+    db.close()
+    with db.reading():
+        assert db.scalar(text("SELECT count(*) FROM codes")) == 0
+
+
+def test_steps_on_one_request_wait_for_each_other(asked: str, database_url: str) -> None:
+    confirmation.begin_step(asked)
+    with ThreadPoolExecutor(1) as other:
+        second = other.submit(request_code, asked)
+        _wait_for_who_waits(database_url)
+        found = confirmation.find(asked)
+        assert found
+        assert confirmation.request_code(found, "10.20.30.40") is None
+        db.commit()
+        assert second.result(SECONDS) is None, "the first one's code is on its way"
+    with db.reading():
+        assert db.scalar(text("SELECT count(*) FROM codes")) == 1
+
+
+def test_codes_to_one_number_are_counted_together(
+    keep: Callable[..., None], ask: Callable[..., str | None], database_url: str
+) -> None:
+    """Two organisations, one phone, and one code left of those that it may get in ten minutes."""
+    keep("ORG-000001")
+    keep("ORG-000002")
+    one, two = ask("ORG-000001"), ask("ORG-000002")
+    assert one
+    assert two
+    with db.writing():
+        for _ in range(PER_NUMBER[0].times - 1):
+            limits.use(f"sms to {LOMOVA.phone}")
+        db.commit()
+    confirmation.begin_step(one)
+    found = confirmation.find(one)
+    assert found
+    assert confirmation.request_code(found, "10.20.30.40") is None
+    with ThreadPoolExecutor(1) as other:
+        second = other.submit(request_code, two)
+        _wait_for_who_waits(database_url)
+        db.commit()
+        assert second.result(SECONDS) is not None
+    with db.reading():
+        assert db.scalar(text("SELECT count(*) FROM codes")) == 1
 
 
 # Connections that break

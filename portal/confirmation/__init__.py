@@ -26,6 +26,7 @@ from portal.confirmation.confirmation import (
     NotOpenError,
     Standing,
     Wait,
+    begin_step,
     find,
     find_by_email_link,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "Request",
     "Standing",
     "Wait",
+    "begin_step",
     "cancel",
     "end_outdated",
     "enter_code",

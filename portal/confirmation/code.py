@@ -97,6 +97,7 @@ def send_code_again(confirmation: Confirmation, address: object) -> Wait | None:
     if confirmation.phone_confirmed_at:
         return None
     confirmation.must_be_open()
+    limits.hold(_number(confirmation))  # others may have the same number
     wait = next_code(confirmation)
     if wait:
         return wait

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Select, and_, bindparam, func, select
 
-from portal import clock, config, outbox
+from portal import clock, config, journal, outbox
 from portal.config import Network
 from portal.confirmation.tables import codes, confirmations, email_links, proofs
 from portal.database import db
@@ -164,7 +164,7 @@ class Confirmation:
 
     @property
     def chain(self) -> str:
-        return f"organisation:{self.organisation_id}"
+        return journal.of_organisation(self.organisation_id)
 
     def must_be_open(self) -> None:
         """Raise NotOpenError unless the request may still be acted on."""
@@ -254,12 +254,33 @@ _SEEN: Select[Any] = (
     .outerjoin(_LINK_MESSAGE, _LINK_MESSAGE.c.id == email_links.c.message_id)
 )
 _BY_ID = _SEEN.where(confirmations.c.id == bindparam("of"))
-_BY_LINK = _SEEN.where(
-    confirmations.c.id
-    == select(email_links.c.confirmation_id)
+_OF_LINK = (
+    select(email_links.c.confirmation_id)
     .where(email_links.c.id == bindparam("of"))
     .scalar_subquery()
 )
+_BY_LINK = _SEEN.where(confirmations.c.id == _OF_LINK)
+_HELD = (
+    select(confirmations.c.organisation_id)
+    .where(confirmations.c.id == bindparam("of"))
+    .with_for_update()
+)
+_HELD_BY_LINK = (
+    select(confirmations.c.organisation_id).where(confirmations.c.id == _OF_LINK).with_for_update()
+)
+
+
+def begin_step(id: str = "", link_id: str = "") -> None:
+    """Begin a transaction for a step on the request of that id, or that a second link belongs to.
+
+    Shared, so that persons of different organisations never overtake each other. Within one, steps
+    on a request wait for each other here; everything else that changes what a step rests on adds a
+    line to the organisation's chain, and so does the step: the second of them is overtaken.
+    """
+    db.begin(writes=True, shared=True)
+    organisation_id = db.scalar(_HELD if id else _HELD_BY_LINK, of=id or link_id)
+    if organisation_id:
+        journal.look_at_end(journal.of_organisation(organisation_id))
 
 
 def find(id: str) -> Confirmation | None:

@@ -146,17 +146,19 @@ class Database:
             self.close()
             self._drop(writes=False)
 
+    def hold(self, key: bytes) -> None:
+        """Let nobody else hold `key` until this transaction ends; who comes second waits.
+
+        For what a shared transaction counts: the statements behind this one see what those before
+        it kept.
+        """
+        self._say(self._dbms.hold(int.from_bytes(key[:8], signed=True)))
+
     def tell(self, topic: str) -> None:
         """Wake who waits for news of `topic`, once the running transaction is committed."""
-        statement = self._dbms.tell(topic)
-        if not statement or topic in self.memo:
-            return
-        try:
-            self.connection.connection.cursor().execute(statement)
-        except self._dbms.driver_error as error:
-            self._lost_connection(error)
-            raise self._error(statement, error) from error
-        self.memo[topic] = True
+        if topic not in self.memo:
+            self._say(self._dbms.tell(topic))
+            self.memo[topic] = True
 
     def listen(self, topic: str) -> Listener:
         """Somebody who waits for news of `topic`; belongs to the thread that asked."""
@@ -240,6 +242,16 @@ class Database:
         self._end("rollback")
         metrics.drop()
         self._here.memo = None
+
+    def _say(self, sql: str | None) -> None:
+        """Run what only one database system knows; None where there is nothing to do."""
+        if not sql:
+            return
+        try:
+            self.connection.connection.cursor().execute(sql)
+        except self._dbms.driver_error as error:
+            self._lost_connection(error)
+            raise self._error(sql, error) from error
 
     def _prepare(self, statement: ClauseElement, parameters: Parameters) -> Prepared:
         key = statement, tuple(parameters)

@@ -82,6 +82,9 @@ class Dbms(Protocol):
     def is_stale(self) -> bool:
         """Whether this thread may not go on with the connection that it reads by."""
 
+    def hold(self, key: int) -> str | None:
+        """The SQL that waits until nobody else holds a number of 64 bits, and holds it."""
+
     def tell(self, topic: str) -> str | None:
         """The SQL that tells all listeners of a topic, once the transaction is committed."""
 

@@ -114,6 +114,9 @@ class Postgresql:
     def is_stale(self) -> bool:
         return False  # a connection that lives is to the database that is there
 
+    def hold(self, key: int) -> str:
+        return f"SELECT pg_advisory_xact_lock({key})"
+
     def tell(self, topic: str) -> str:
         return f"NOTIFY {topic}"
 

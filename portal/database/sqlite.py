@@ -91,6 +91,9 @@ class Sqlite:
         self._here.seen = seen
         return True
 
+    def hold(self, key: int) -> None:  # noqa: ARG002 - who writes holds everything
+        return None
+
     def tell(self, topic: str) -> None:  # noqa: ARG002 - nobody can be told; who waits, looks often
         return None
 

@@ -60,7 +60,9 @@ def of_organisation(
 
     Only what is of a kind, at `since` or later and before `until`, where these are given.
     """
-    return _told(f"organisation:{id}", "organisation_id", id, most, before, kind, since, until)
+    return _told(
+        journal.of_organisation(id), "organisation_id", id, most, before, kind, since, until
+    )
 
 
 def of_account(

@@ -58,7 +58,7 @@ _OWNER = select(records.c.organisation_id).where(records.c.id == bindparam("of")
 
 def _chain_of(key: Key) -> str:
     """The chain that tells of a record."""
-    return f"organisation:{db.scalar(_OWNER, of=key[0])}"
+    return journal.of_organisation(db.scalar(_OWNER, of=key[0]))
 
 
 @cache

@@ -92,7 +92,7 @@ class Organisation:
 
     @property
     def chain(self) -> str:
-        return f"organisation:{self.id}"
+        return journal.of_organisation(self.id)
 
     @property
     def is_open(self) -> bool:
@@ -204,7 +204,7 @@ def _add(
     db.execute(_ADD, values)
     _point_at(_add_record(id, proofs.new_public_id(), details, None, actor), id)
     words.index(id, details)
-    journal.record(f"organisation:{id}", "organisation.created", actor)
+    journal.record(journal.of_organisation(id), "organisation.created", actor)
 
 
 def _change_record(

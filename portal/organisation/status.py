@@ -83,4 +83,6 @@ def move(
     if to not in MOVES[seen] or not db.changed(_MOVE, of=id, seen=seen, to=to, now=clock.now()):
         raise MovedError
     db.execute(_COPY, {"of": id, "to": to})
-    journal.record(f"organisation:{id}", f"organisation.{to}", actor, address, old=seen, **details)
+    journal.record(
+        journal.of_organisation(id), f"organisation.{to}", actor, address, old=seen, **details
+    )

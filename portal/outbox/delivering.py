@@ -165,7 +165,7 @@ def _go_on(
 def chain_of(message: Any) -> str:
     """The chain of the journal that tells of a message."""
     if message.organisation_id:
-        return f"organisation:{message.organisation_id}"
+        return journal.of_organisation(message.organisation_id)
     return f"account:{message.account_id}"
 
 

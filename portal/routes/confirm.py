@@ -32,6 +32,7 @@ MOST_OPENED = 8
 def only_from_the_secure_channel() -> ResponseReturnValue | None:
     """Find what the request is about, and answer those outside all alike."""
     asked = request.view_args or {}
+    _begin(**asked)
     found = g.confirmation = _asked_for(**asked)
     if not networks.is_secure(g.address, found.networks if found else ()):
         return _outside()
@@ -40,11 +41,17 @@ def only_from_the_secure_channel() -> ResponseReturnValue | None:
     return None if found and _is_opened(**asked) else _reopen()
 
 
+def _begin(token: str = "", id: str = "", link_id: str = "") -> None:
+    """Nobody takes a lock for what this browser never opened, or only looks at."""
+    if request.method == "POST" and not token and _is_opened(id, link_id):
+        confirmation.begin_step(id, link_id)
+    else:
+        db.begin(writes=False)
+
+
 def _asked_for(token: str = "", id: str = "", link_id: str = "") -> Confirmation | None:
     if token:
         return _of_token(token)
-    if not _is_opened(id, link_id):
-        db.begin(writes=False)  # nobody takes the lock for what this browser never opened
     return confirmation.find(id) if id else confirmation.find_by_email_link(link_id)
 
 

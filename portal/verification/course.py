@@ -216,7 +216,7 @@ def _end(waiting: Verification, how: Outcome, remarks: dict[str, str]) -> None:
 def _note(waiting: Verification, what: str, specialist: Account, **details: object) -> None:
     """Add a line to the organisation's journal: who works on its verification."""
     journal.record(
-        f"organisation:{waiting.organisation_id}",
+        journal.of_organisation(waiting.organisation_id),
         f"verification.{what}",
         specialist.id,
         verification=waiting.id,

@@ -1,3 +1,5 @@
 #!/bin/sh
 # Runs once in a new PostgreSQL container (compose.yml): the portal's role and database.
-exec psql --username=postgres --set=ON_ERROR_STOP=1 --set=password="$(cat /run/secrets/portal)" --file=/sql/postgresql.sql
+PORTAL_PASSWORD="$(cat /run/secrets/portal)"
+export PORTAL_PASSWORD
+exec psql --username=postgres --set=ON_ERROR_STOP=1 --file=/sql/postgresql.sql

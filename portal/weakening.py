@@ -16,7 +16,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 WIDEST = {4: 8, 6: 32}  # the shortest prefixes: one of 256 parts of IPv4, a provider's IPv6
 SHORTEST_KEY = 32  # bytes: what HMAC-SHA-256 makes of a key
 FEWEST_SIGNS = 8  # different ones; of 32 random hexadecimal digits once in a million has fewer
-INSISTING = {"require", "verify-ca", "verify-full"}  # modes of libpq that speak nothing but TLS
+CHECKING = {"verify-ca", "verify-full"}  # modes of libpq that look at who answers
 WORDS = {"changeme", "example", "password", "placeholder", "replaceme", "yoursecret"}
 INNER_NAMES = (".local", ".internal", ".lan", ".home.arpa")  # of no public host (RFC 6762, 8375)
 
@@ -112,7 +112,7 @@ def is_plain_sms(url: str) -> bool:
 
 
 def is_plain_database(url: str) -> bool:
-    """Whether PostgreSQL is asked anywhere without insisting on TLS; a folder is its socket."""
+    """Whether PostgreSQL is asked anywhere without looking who answers; a folder is its socket."""
     if not url.startswith("postgresql://"):
         return False
     from psycopg import conninfo  # noqa: PLC0415 - SQLite needs no driver of it
@@ -120,7 +120,7 @@ def is_plain_database(url: str) -> bool:
     named = conninfo.conninfo_to_dict(url)
     hosts = str(named.get("hostaddr") or named.get("host") or "localhost").split(",")
     is_far = any(where(host) is Where.FAR for host in hosts if not host.startswith("/"))
-    return is_far and named.get("sslmode") not in INSISTING
+    return is_far and named.get("sslmode") not in CHECKING
 
 
 def is_plain_redis(url: str) -> bool:

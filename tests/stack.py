@@ -262,9 +262,10 @@ def running(folder: Path) -> Iterator[Stack]:
 def make_database(server: postgresql.Server) -> None:
     """As the operator does it, by the file that is shipped."""
     command = [postgresql.program_path("psql"), "--quiet", "--no-psqlrc"]
-    where = ["--set=ON_ERROR_STOP=1", "--set=password=secret", server.url("postgres")]
+    where = ["--set=ON_ERROR_STOP=1", server.url("postgres")]
+    environment = os.environ | {"PORTAL_PASSWORD": "secret"}
     with (DEPLOY / "postgresql.sql").open() as statements:
-        subprocess.run([*command, *where], stdin=statements, check=True)
+        subprocess.run([*command, *where], stdin=statements, check=True, env=environment)
 
 
 def wait_for(find: Callable[[], Any]) -> Any:

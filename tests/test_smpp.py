@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time as real_time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -43,6 +45,7 @@ OUTGOING = Outgoing(
     html="",
     posted_at=datetime(2026, 11, 21, 11, 2, tzinfo=UTC),
 )
+ENQUIRE_LINK, BIND_TRANSCEIVER_RESP = 0x15, 0x8000_0009
 LONG = replace(OUTGOING, text="Доступ к порталу ИЗКТ восстановлен, сообщите в поддержку. 🙂 " * 6)
 
 
@@ -307,6 +310,42 @@ def test_a_message_whose_answer_is_lost_may_have_left(
     operator.is_deaf = False
     assert gateway.send(replace(OUTGOING, id="another")) == "m-2"
     assert operator.texts == [OUTGOING.text] * 2
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize(
+    ("begun", "again"),
+    [
+        (smpp_wire.HEADER.pack(60_000, BIND_TRANSCEIVER_RESP, 0, 1), b"\0"),
+        (b"", smpp_wire.HEADER.pack(smpp_wire.HEADER.size, ENQUIRE_LINK, 0, 7)),
+    ],
+    ids=["in drops", "other questions"],
+)
+def test_who_talks_on_and_on_without_an_answer_is_not_listened_to(
+    begun: bytes, again: bytes
+) -> None:
+    with (
+        contextlib.closing(socket.create_server((operators.HOST, 0))) as listener,
+        ThreadPoolExecutor(1) as at_once,
+    ):
+        ended = at_once.submit(_talk_on, listener, begun, again)
+        gateway = Smpp(f"smpp://portal:secret@{operators.HOST}:{listener.getsockname()[1]}")
+        assert refused(gateway) == (Reason.UNREACHABLE, False)
+        gateway.close()
+        assert ended.result(), "it was let go while it talked"
+
+
+def _talk_on(listener: socket.socket, begun: bytes, again: bytes) -> bool:
+    """Say something, then the other again and again; whether the other side hung up."""
+    talking, _ = listener.accept()
+    until = real_time.monotonic() + 5
+    with talking, contextlib.suppress(OSError):
+        talking.sendall(begun)
+        while real_time.monotonic() < until:
+            talking.sendall(again)
+            real_time.sleep(0.0002)
+        return False
+    return True
 
 
 @pytest.mark.usefixtures("fast")

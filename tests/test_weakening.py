@@ -62,6 +62,7 @@ WEAK = [
     ("plain-database", "DATABASE_URL", "postgresql://portal:S3CRET@db.example.ru/portal"),
     ("plain-database", "DATABASE_URL", "postgresql://u@/p?hostaddr=203.0.114.9"),
     ("plain-database", "DATABASE_URL", "postgresql://u@db,203.0.114.9:5433/p?sslmode=prefer"),
+    ("plain-database", "DATABASE_URL", "postgresql://u@db.example.ru/p?sslmode=require"),
     ("plain-redis", "REDIS_URL", "redis://:S3CRET@redis.example.ru"),
     ("loose-limits", "TRIES_PER_CODE", "1000"),
     ("loose-limits", "WRONG_CODES_BEFORE_PAUSE", "1000"),

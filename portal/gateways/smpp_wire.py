@@ -65,7 +65,7 @@ class Wire:
     def wait_for(self, sequence: int, take: Callable[[Any], None]) -> Any:
         """The answer to a question. Whatever else comes meanwhile is given to `take`."""
         until = time.monotonic() + ANSWER_SECONDS
-        while self._comes_within(until - time.monotonic()):
+        while (left := until - time.monotonic()) > 0 and self._comes_within(left):
             pdu = self.read()
             if pdu is None:
                 continue
@@ -80,11 +80,12 @@ class Wire:
 
     def read(self) -> Any:
         """The next PDU; None for one that nobody here understands."""
+        until = time.monotonic() + TIMEOUT_SECONDS
         with self._breaking():
-            length, _, _, sequence = HEADER.unpack(header := self._receive(HEADER.size))
+            length, _, _, sequence = HEADER.unpack(header := self._receive(HEADER.size, until))
             if not HEADER.size <= length <= LONGEST_PDU:
                 raise BrokenError
-            body = self._receive(length - HEADER.size)
+            body = self._receive(length - HEADER.size, until)
             self._heard_at = time.monotonic()
             try:
                 return smpp.parse_pdu(header + body, client=self, allow_unknown_opt_params=True)
@@ -101,11 +102,13 @@ class Wire:
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             return True  # read by the TLS layer already
         with self._breaking():
-            return bool(select.select([self._socket], [], [], max(0, seconds))[0])
+            return bool(select.select([self._socket], [], [], seconds)[0])
 
-    def _receive(self, length: int) -> bytes:
+    def _receive(self, length: int, until: float) -> bytes:
         octets = b""
         while len(octets) < length:
+            if time.monotonic() > until:  # it comes, but in drops
+                raise BrokenError
             some = self._socket.recv(length - len(octets))
             if not some:
                 raise BrokenError

@@ -11,6 +11,7 @@ says by itself when the next one begins; on the change of minutes an address may
 
 import threading
 import time
+from collections import Counter
 from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import structlog
 from limits import RateLimitItemPerMinute
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, storage_from_string
+from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -41,6 +42,26 @@ class Limits(NamedTuple):
     forms: RateLimitItemPerMinute
 
 
+class OwnCounts:
+    """Counts of this process alone, forgotten with their minute.
+
+    The memory of `limits` starts a thread to forget, at almost every request.
+    """
+
+    def __init__(self) -> None:
+        self._minute = 0
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._turn = threading.Lock()
+
+    def hit(self, most: int, minute: int, name: tuple[str, str]) -> bool:
+        """Count one; whether it was not too many."""
+        with self._turn:
+            if minute != self._minute:
+                self._minute, self._counts = minute, Counter()
+            self._counts[name] += 1
+            return self._counts[name] <= most
+
+
 class Flood:
     """The counts of this process, and those that it shares with others."""
 
@@ -50,7 +71,7 @@ class Flood:
             RateLimitItemPerMinute(settings.flood_per_minute),
             RateLimitItemPerMinute(settings.flood_forms_per_minute),
         )
-        self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._own = OwnCounts()
         self._shared = _shared(settings.redis_url) if settings.redis_url else None
         self._is_away = False
         self._ask_at = 0.0
@@ -63,21 +84,21 @@ class Flood:
         """
         limit = self._limits.forms if writes else self._limits.reading
         now = int(clock.now().timestamp())
-        kind = "forms" if writes else "reading"
-        if self._hit(limit, (kind, _name(address), str(now // MINUTE))):
+        name = "forms" if writes else "reading", _name(address)
+        if self._hit(limit, now // MINUTE, name):
             return 0
         return MINUTE - now % MINUTE
 
-    def _hit(self, limit: RateLimitItemPerMinute, names: tuple[str, ...]) -> bool:
+    def _hit(self, limit: RateLimitItemPerMinute, minute: int, name: tuple[str, str]) -> bool:
         if self._shared and self._may_ask():
             try:
-                is_free = self._shared.hit(limit, *names)
+                is_free = self._shared.hit(limit, *name, str(minute))
             except StorageError as error:
                 self._note(is_away=True, cause=type(error.storage_error).__name__)
             else:
                 self._note(is_away=False)
                 return is_free
-        return self._own.hit(limit, *names)
+        return self._own.hit(limit.amount, minute, name)
 
     def _may_ask(self) -> bool:
         """Whether to ask Redis: while it is away, one request now and then finds out."""

@@ -201,6 +201,10 @@ class Time:
     def passes(self, **span: float) -> None:
         clock.shift(timedelta(**span))
 
+    def begins_a_minute(self) -> None:
+        """Hours and minutes on a page stay what they are for a while."""
+        self.passes(seconds=60 - clock.now().second)
+
 
 @pytest.fixture
 def browser(app: Flask) -> Browser:

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
 
-from portal import config
+from portal import config, readers
 from portal.config import Network
 
 LONGEST_ADDRESS = 45  # of IPv6 with an IPv4 address written inside
@@ -85,7 +85,7 @@ def _parse(text: str) -> Address | None:
 @lru_cache(maxsize=4096)
 def parse_networks(text: str) -> tuple[Network, ...]:
     """Networks separated by spaces; raises ValueError for what is none, or is everything."""
-    networks = tuple(config.network(part) for part in text.split())
+    networks = tuple(readers.network(part) for part in text.split())
     for network in networks:
         if network.prefixlen == 0:
             raise ValueError(f"{network} is every address")

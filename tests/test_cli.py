@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import func, select
 
-from portal import account, cli, config, embedded
+from portal import account, cli, config, embedded, readers
 from portal.account import Account, Role
 from portal.account.tables import accounts
 from portal.confirmation.tables import confirmations
@@ -77,8 +77,8 @@ def test_a_new_key_serves_as_both_kinds(run: Callable[..., Result]) -> None:
     assert first.exit_code == 0
     assert first.output != second.output
     key = first.output.strip()
-    assert len(config._data_keys(key)[0]) == 32
-    assert config._secret(key) == key
+    assert len(readers.data_keys(key)[0]) == 32
+    assert readers.secret(key) == key
 
 
 def test_a_database_is_made_and_checked(environment: dict[str, str], tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portal import config
+from portal import config, readers
 from tests.conftest import ENVIRONMENT
 
 ELSEWHERE = {"PORTAL_MAIL_URL": "smtp://mail.example", "PORTAL_SMS_URL": "https://sms.example"}
@@ -19,11 +19,11 @@ def of_length(length: int) -> str:
 
 
 def test_the_longest_host_that_fits_is_taken() -> None:
-    host = of_length(config.LONGEST_HOST)
+    host = of_length(readers.LONGEST_HOST)
     assert load(f"https://{host}:8443/").host == host
 
 
-@pytest.mark.parametrize("length", [config.LONGEST_HOST + 1, 200])
+@pytest.mark.parametrize("length", [readers.LONGEST_HOST + 1, 200])
 def test_a_host_too_long_for_an_sms_stops_the_start(length: int) -> None:
     with pytest.raises(config.BadSettingError, match=r"^PORTAL_BASE_URL has a host of more than"):
         load(f"https://{of_length(length)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portal import config, gateways, outbox
+from portal import config, gateways, outbox, readers
 from portal.database import db
 from portal.gateways import Outgoing, Reason, Trouble, http_sms
 from portal.gateways.http_sms import JsonGateway
@@ -251,8 +251,8 @@ def test_the_last_line_of_an_sms_is_for_autofill(texted: Callable[..., str]) -> 
 
 
 def test_an_sms_fits_two_parts_whatever_the_host(texted: Callable[..., str]) -> None:
-    host = ("a" * 60 + ".portal.example.ru")[: config.LONGEST_HOST].rstrip(".")
-    longest = host + "x" * (config.LONGEST_HOST - len(host))
+    host = ("a" * 60 + ".portal.example.ru")[: readers.LONGEST_HOST].rstrip(".")
+    longest = host + "x" * (readers.LONGEST_HOST - len(host))
     text = texted(f"https://{longest}")
     assert longest in text
     assert len(text.encode("utf-16-be")) // 2 == MOST_SIGNS, "not one character is given away"

@@ -5,7 +5,7 @@ The form and the file ask the same functions; what each value is by itself says 
 
 from collections.abc import Mapping
 
-from portal import config
+from portal import readers
 from portal.checks import BadValueError
 from portal.language import gettext as _
 
@@ -34,7 +34,7 @@ def check_networks(text: str) -> str:
     Raises BadValueError.
     """
     try:
-        found = tuple(map(config.network, text.split()))
+        found = tuple(map(readers.network, text.split()))
     except ValueError:
         raise BadValueError(
             _("Сети пишутся через пробел, например 10.20.4.0/24 10.20.8.0/24.")

@@ -45,7 +45,13 @@ def change() -> ResponseReturnValue:
     if changed.paused_until:
         return retry_after(_page(pause(changed.paused_until), "old", 429), changed.paused_until)
     if not changed.done:
-        return _page(_("Это не нынешний пароль."), "old")
+        return _page(
+            _(
+                "Это не нынешний пароль. Введите тот, с которым вы вошли. Если не помните его, "
+                "выйдите и нажмите «Забыли пароль?» на странице входа."
+            ),
+            "old",
+        )
     access.let_out()
     return redirect(url_for("account.sign_in", changed=1), 303)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
-from portal import gateways
-from portal.gateways import Outgoing, Reason, Trouble
+from portal import clock, config, gateways
+from portal.flood import counts
+from portal.gateways import Outgoing, Reason, Receipt, Trouble
+from portal.outbox import note_receipts
 from tests.conftest import Letterbox
 from tests.scenes import Scenes
 from tests.window import OUTSIDE
@@ -102,6 +104,12 @@ class Stage:
         return page
 
 
+class Operator(Letterbox):
+    """A gateway that is told what became of messages."""
+
+    way = "smpp"
+
+
 class Down(Letterbox):
     """A gateway that does not answer."""
 
@@ -167,6 +175,29 @@ def code_gateway_down(stage: Stage) -> Page:
     found.reload()
     stage.press(found, "confirm-phone")
     expect(found.locator("#code-sent")).to_contain_text("пока не отвечает")
+    return found
+
+
+@scene("code", "submit-code", "close")
+def code_received(stage: Stage) -> Page:
+    return after_receipt(stage, "Телефон +7 921 555-01-47 получил СМС", received=True)
+
+
+@scene("code", "submit-code", "close")
+def code_lost(stage: Stage) -> Page:
+    return after_receipt(stage, "оператор связи не смог её доставить", received=False)
+
+
+def after_receipt(stage: Stage, words: str, *, received: bool) -> Page:
+    stage.post.sms = Operator()
+    found = stage.open_popup()
+    stage.post.deliver()
+    (sent,) = stage.post.sms.arrived
+    number = sent.recipient.removeprefix("+")
+    note_receipts([Receipt("smpp", sent.id, number, received, clock.now())])
+    found.reload()
+    stage.press(found, "confirm-phone")
+    expect(found.locator("#code-sent")).to_contain_text(words)
     return found
 
 
@@ -338,6 +369,16 @@ def completed_link(stage: Stage) -> Page:
 def missing(stage: Stage) -> Page:
     stage.watch.means(404)
     return stage.visit("/nothing")
+
+
+@scene("advice", "support-phone")
+def flood(stage: Stage) -> Page:
+    found = stage.open()
+    counts.use(replace(config.settings, flood_per_minute=1))
+    stage.watch.means(429)
+    found.reload()
+    found.reload()
+    return found
 
 
 @scene()

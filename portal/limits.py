@@ -48,7 +48,8 @@ def hold(name: str) -> None:
 
     For a shared transaction, before it asks when the next use is allowed.
     """
-    db.hold(_keys(name)[0])
+    for key in sorted(_keys(name)):  # a process that has an older key in front holds one of them
+        db.hold(key)
 
 
 def earliest(

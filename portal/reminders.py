@@ -55,6 +55,8 @@ def tell_of_failures() -> bool:
             return False
     with db.writing():
         for failed in outbox.untold():
+            if failed.about:
+                confirmation.hold(failed.about)  # who ends it withdraws what is posted about it
             known = failed.about and outbox.was_told_about(failed.about, failed.channel)
             if not outbox.claim_telling(failed.id) or known:
                 continue

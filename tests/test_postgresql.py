@@ -23,12 +23,13 @@ from portal import (
     limits,
     organisation,
     outbox,
+    reminders,
     schema,
 )
 from portal.confirmation.code import PER_NUMBER
 from portal.database import Overtaken, db
-from portal.gateways import Outgoing
-from tests.conftest import ENVIRONMENT, LOMOVA
+from portal.gateways import Outgoing, Reason, Trouble
+from tests.conftest import ADMINISTRATOR, ENVIRONMENT, LOMOVA
 from tests.postgresql import program_path, running
 
 if TYPE_CHECKING:
@@ -234,6 +235,42 @@ def test_codes_to_one_number_are_counted_together(
         assert second.result(SECONDS) is not None
     with db.reading():
         assert db.scalar(text("SELECT count(*) FROM codes")) == 1
+
+
+class Refusing:
+    """A gateway that takes no message."""
+
+    def send(self, _message: Outgoing) -> str:
+        raise Trouble(Reason.REFUSED, permanent=True)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_nobody_is_told_of_a_message_whose_request_ends_at_this_moment(
+    app: Flask, asked: str, post: Post, database_url: str
+) -> None:
+    post.deliver()
+    request_code(asked)
+    outbox.deliver_due("sms", Refusing())
+    confirmation.begin_step(asked)
+    found = confirmation.find(asked)
+    assert found
+
+    def tell() -> None:
+        with app.app_context():
+            reminders.tell_of_failures()
+
+    with ThreadPoolExecutor(1) as other:
+        told = other.submit(tell)
+        _wait_for_who_waits(database_url)
+        confirmation.report(found, {"phone": ""}, "", "10.20.30.40")
+        db.commit()
+        told.result(SECONDS)
+    post.deliver()
+    assert [each.subject for each in post.letters(ADMINISTRATOR)] == [
+        "Сообщение об ошибке в данных"
+    ]
 
 
 # Connections that break

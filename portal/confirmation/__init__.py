@@ -29,6 +29,7 @@ from portal.confirmation.confirmation import (
     begin_step,
     find,
     find_by_email_link,
+    hold,
 )
 from portal.confirmation.course import (
     Proof,
@@ -80,6 +81,7 @@ __all__ = [
     "find",
     "find_by_email_link",
     "follow_email_link",
+    "hold",
     "last_request",
     "may_request_at",
     "next_code",

@@ -274,13 +274,23 @@ def begin_step(id: str = "", link_id: str = "") -> None:
     """Begin a transaction for a step on the request of that id, or that a second link belongs to.
 
     Shared, so that persons of different organisations never overtake each other. Within one, steps
-    on a request wait for each other here; everything else that changes what a step rests on adds a
-    line to the organisation's chain, and so does the step: the second of them is overtaken.
+    on a request wait for each other here. Everything else that changes what a step rests on, or
+    rests on what a step changes, adds a line to the organisation's chain, as the step does, so that
+    the second of them is overtaken; or it holds the request.
     """
     db.begin(writes=True, shared=True)
-    organisation_id = db.scalar(_HELD if id else _HELD_BY_LINK, of=id or link_id)
+    organisation_id = hold(id) if id else db.scalar(_HELD_BY_LINK, of=link_id)
     if organisation_id:
         journal.look_at_end(journal.of_organisation(organisation_id))
+
+
+def hold(id: str) -> str | None:
+    """Let nobody take a step on a request until this transaction ends; the id of its organisation.
+
+    Raises Overtaken where the request was ended since the transaction began to read.
+    """
+    organisation_id: str | None = db.scalar(_HELD, of=id)
+    return organisation_id
 
 
 def find(id: str) -> Confirmation | None:

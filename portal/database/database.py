@@ -252,6 +252,7 @@ class Database:
         except self._dbms.driver_error as error:
             self._lost_connection(error)
             raise self._error(sql, error) from error
+        self._here.is_new = False
 
     def _prepare(self, statement: ClauseElement, parameters: Parameters) -> Prepared:
         key = statement, tuple(parameters)

@@ -262,7 +262,7 @@ def _note_use(found: Session) -> None:
     if request.method not in SAFE_METHODS:
         session.see(found)  # with the change itself: nobody ends the session in between
         return
-    db.begin(writes=True)
+    db.begin(writes=True, shared=True)  # a moment in one row: nobody is overtaken by that
     if session.see(found):
         db.commit()
     db.begin(writes=False)

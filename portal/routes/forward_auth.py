@@ -66,7 +66,7 @@ def _is_use() -> bool:
 def _note_use(found: Entry) -> None:
     """Write it down if nobody else is writing; else the next call will."""
     try:
-        db.begin(writes=True, patience=0)
+        db.begin(writes=True, patience=0, shared=True)
         block.see(found)
         db.commit()
     except SQLAlchemyError as error:

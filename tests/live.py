@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import threading
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from portal.door import ask
 from tests.conftest import Post
 
 if TYPE_CHECKING:
@@ -65,11 +67,25 @@ class Silent(WSGIRequestHandler):
         """Say nothing."""
 
 
+def whole(app: Flask) -> Any:
+    """The application, read out to its end before anything is sent, as the portal's own door does.
+
+    This server forgets to close an answer whose reader went away.
+    """
+
+    def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        given = ask(app, environ)
+        start_response(f"{given.status} {HTTPStatus(given.status).phrase}", given.headers)
+        return [given.body]
+
+    return answer
+
+
 @contextmanager
 def served(app: Flask, port: int = 0, *, at: socket.socket | None = None) -> Iterator[str]:
     """The application on a port of this computer, or where somebody listens; its address."""
     server = make_server(
-        *("127.0.0.1", port, app),
+        *("127.0.0.1", port, whole(app)),
         threaded=True,
         request_handler=Silent,
         fd=at.fileno() if at else None,

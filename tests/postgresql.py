@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,6 +131,16 @@ def running(*settings: str, port: int = PORT, on_disk: bool = False) -> Iterator
             yield server
         finally:
             server.stop("immediate")
+
+
+def wait_for_who_waits(url: str, seconds: float = 10) -> None:
+    """Return as soon as somebody waits for a lock."""
+    until = time.monotonic() + seconds
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(waiting).fetchone() == (0,):
+            assert time.monotonic() < until, "nobody waits"
+            time.sleep(0.01)
 
 
 def empty(url: str) -> None:

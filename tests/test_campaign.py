@@ -29,6 +29,7 @@ from portal.organisation import memberships
 from portal.outbox import messages
 from tests.conftest import LOMOVA
 from tests.people import act, enrol
+from tests.postgresql import wait_for_who_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -635,6 +636,38 @@ def rename(old: str, new: str) -> None:
             db.connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
         db.connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
         db.commit()
+
+
+@pytest.mark.postgresql
+def test_who_is_overtaken_loses_nothing_of_a_turn(
+    app: Flask,
+    owner: Account,
+    own: Own,
+    pace: Callable[[int], None],
+    time: Time,
+    database_url: str,
+) -> None:
+    pace(120)
+    ids = own(4)
+    known = running(owner, ids)
+    campaign.continue_due()
+    time.passes(seconds=5)
+    has_begun = threading.Event()
+
+    def be_first() -> None:
+        with app.app_context(), db.writing():
+            journal.record(journal.of_organisation(ids[1]), "organisation.noted", "tests")
+            has_begun.set()
+            wait_for_who_waits(database_url)
+            db.commit()
+
+    first = threading.Thread(target=be_first)
+    first.start()
+    has_begun.wait(10)
+    campaign.continue_due()
+    first.join()
+    assert now(known).handled == 4, "one at first, and three for the second that was missed"
+    assert letters() == 4
 
 
 def test_many_workers_ask_each_organisation_once(

@@ -30,7 +30,7 @@ from portal.confirmation.code import PER_NUMBER
 from portal.database import Overtaken, db
 from portal.gateways import Outgoing, Reason, Trouble
 from tests.conftest import ADMINISTRATOR, ENVIRONMENT, LOMOVA
-from tests.postgresql import program_path, running
+from tests.postgresql import program_path, running, wait_for_who_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +123,7 @@ def test_a_request_that_was_overtaken_is_answered_anew(
         with db.writing():
             journal.record(CHAIN, "organisation.noted", "tests")
             has_begun.set()
-            _wait_for_who_waits(database_url)
+            wait_for_who_waits(database_url)
             db.commit()
 
     first = threading.Thread(target=be_first)
@@ -137,15 +137,6 @@ def test_a_request_that_was_overtaken_is_answered_anew(
         newest, before = journal.lines(CHAIN, most=2)
         assert (newest.name, before.name) == ("phone.confirmed", "organisation.noted")
         assert journal.first_broken_line() is None
-
-
-def _wait_for_who_waits(url: str) -> None:
-    until = time.monotonic() + SECONDS
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    with psycopg.connect(url, autocommit=True) as connection:
-        while connection.execute(waiting).fetchone() == (0,):
-            assert time.monotonic() < until, "nobody waits"
-            time.sleep(0.01)
 
 
 # Steps of different persons at the same moment
@@ -201,7 +192,7 @@ def test_steps_on_one_request_wait_for_each_other(asked: str, database_url: str)
     confirmation.begin_step(asked)
     with ThreadPoolExecutor(1) as other:
         second = other.submit(request_code, asked)
-        _wait_for_who_waits(database_url)
+        wait_for_who_waits(database_url)
         found = confirmation.find(asked)
         assert found
         assert confirmation.request_code(found, "10.20.30.40") is None
@@ -230,7 +221,7 @@ def test_codes_to_one_number_are_counted_together(
     assert confirmation.request_code(found, "10.20.30.40") is None
     with ThreadPoolExecutor(1) as other:
         second = other.submit(request_code, two)
-        _wait_for_who_waits(database_url)
+        wait_for_who_waits(database_url)
         db.commit()
         assert second.result(SECONDS) is not None
     with db.reading():
@@ -263,7 +254,7 @@ def test_nobody_is_told_of_a_message_whose_request_ends_at_this_moment(
 
     with ThreadPoolExecutor(1) as other:
         told = other.submit(tell)
-        _wait_for_who_waits(database_url)
+        wait_for_who_waits(database_url)
         confirmation.report(found, {"phone": ""}, "", "10.20.30.40")
         db.commit()
         told.result(SECONDS)

@@ -66,7 +66,6 @@ _COUNT = (
 )
 
 
-@db.again
 def continue_due() -> bool:
     """Let a campaign ask as many as the pace allows now; False if none may ask.
 
@@ -76,12 +75,8 @@ def continue_due() -> bool:
     with db.reading():
         if _next_turn(clock.now()) is None:
             return False
-    with db.writing():
-        now = clock.now()
-        turn = _next_turn(now)  # another worker may have been first
-        most = _claim(turn, now) if turn else 0
-        db.commit()
-    while turn and most and _take_turn(turn.id):
+    id, most = _begin_turn()
+    while most and _take_turn(id):
         most -= 1
     return True
 
@@ -91,6 +86,17 @@ class Turn(NamedTuple):
 
     id: str
     since: datetime
+
+
+@db.again
+def _begin_turn() -> tuple[str, int]:
+    """Take the turn of a campaign, and how many it may ask; none if another worker was first."""
+    with db.writing():
+        now = clock.now()
+        turn = _next_turn(now)
+        most = _claim(turn, now) if turn else 0
+        db.commit()
+    return turn.id if turn else "", most
 
 
 def _next_turn(now: datetime) -> Turn | None:
@@ -110,6 +116,7 @@ def _claim(turn: Turn, now: datetime) -> int:
     return most
 
 
+@db.again
 def _take_turn(id: str) -> bool:
     """Ask the next organisation; False if there is none, or the campaign does not run any more."""
     with db.writing():

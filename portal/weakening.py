@@ -15,7 +15,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 WIDEST = {4: 8, 6: 32}  # the shortest prefixes: one of 256 parts of IPv4, a provider's IPv6
 SHORTEST_KEY = 32  # bytes: what HMAC-SHA-256 makes of a key
-FEWEST_SIGNS = 8  # different ones; of 32 random hexadecimal digits once in a million has fewer
+FEWEST_SIGNS = 8  # different ones; of 32 random hexadecimal digits, one in 27 million has fewer
+MOST_SMALL_STEPS = 3 / 4  # from a sign to its neighbour; of random hexadecimal digits 17 in 100 are
 CHECKING = {"verify-ca", "verify-full"}  # modes of libpq that look at who answers
 WORDS = {"changeme", "example", "password", "placeholder", "replaceme", "yoursecret"}
 INNER_NAMES = (".local", ".internal", ".lan", ".home.arpa")  # of no public host (RFC 6762, 8375)
@@ -81,7 +82,7 @@ def _is_made_up(key: str) -> bool:
     return (
         len(set(key)) < FEWEST_SIGNS
         or key in (key + key)[1:-1]
-        or sum(step <= 1 for step in steps) > len(steps) / 2
+        or sum(step <= 1 for step in steps) > len(steps) * MOST_SMALL_STEPS
         or any(word in letters for word in WORDS)
     )
 

@@ -432,7 +432,7 @@ def test_a_server_that_drops_or_hangs_is_tried_again(
     command: str,
     mood: str,
 ) -> None:
-    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.5)
     mail_server.moods[command] = mood
     # Of a letter that was handed over to its end nobody knows; its id stays, so it is shown once.
     known = Reason.UNKNOWN if command == "DATA" else Reason.UNREACHABLE

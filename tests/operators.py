@@ -77,6 +77,7 @@ class Operator:
         self._port, self._inner_port = _free_port(), _free_port()
         self._open: set[asyncio.StreamWriter] = set()
         self._esme: Any = None
+        self._let_in = self._known = 0  # binds that the SMSC was asked for, and that it told of
         self._loses = False
 
     def url(self, login: str = "izkt:secret", query: str = "") -> str:
@@ -108,6 +109,8 @@ class Operator:
         what = {"esm_class": 4} | what
 
         async def send() -> Any:
+            while self._known < self._let_in:  # who was just bound is not known yet
+                await asyncio.sleep(0.001)
             return await self._esme.deliver_sm("IZKT", text.encode(), source_addr=to, **what)
 
         return asyncio.run_coroutine_threadsafe(send(), self._loop)
@@ -151,6 +154,7 @@ class Operator:
             event = await smsc.next()
             if isinstance(event, smpp34.Esme):
                 self._esme = event
+                self._known += 1
             elif isinstance(event, smpp34.SubmitSmEvent):
                 self._decide(event)
 
@@ -209,6 +213,7 @@ class Operator:
                 if self.refuses_bind:
                     writer.write(HEADER.pack(16, command | RESPONSE, self.refuses_bind, sequence))
                     continue
+                self._let_in += 1
             if name == "submit_sm" and self.answers and self.answers[0] == DROP:
                 self.answers.popleft()
                 raise ConnectionResetError

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import struct
 import threading
 from collections import deque
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import smpp34
+
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     import ssl
@@ -74,7 +75,7 @@ class Operator:
         self.refuses_bind = 0
         self.is_deaf = False  # it hears, and answers nothing any more
         self._tls, self._scheme = tls, "smpps" if tls else "smpp"
-        self._port, self._inner_port = _free_port(), _free_port()
+        self._port, self._inner_port = free_port(), free_port()
         self._open: set[asyncio.StreamWriter] = set()
         self._esme: Any = None
         self._let_in = self._known = 0  # binds that the SMSC was asked for, and that it told of
@@ -236,8 +237,3 @@ class Operator:
 async def _read(reader: asyncio.StreamReader) -> bytes:
     length = await reader.readexactly(4)
     return length + await reader.readexactly(int.from_bytes(length, "big") - 4)
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -108,11 +108,6 @@ def find(name: str) -> str | None:
     return here or next((str(each) for each in fetched if each.exists()), None)
 
 
-def free_port() -> int:
-    with socket.create_server((PROXY, 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def running(name: str, folder: Path, ports: Ports) -> Iterator[None]:
     """A proxy with its sample file, until it is no longer needed."""

@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[1]
 FETCHED = ROOT / ".venv/fetched/usr"  # `make servers`
 HOST = "127.0.0.1"
@@ -28,8 +30,7 @@ class Redis:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with socket.create_server((HOST, 0)) as listener:
-            self.port = int(listener.getsockname()[1])
+        self.port = free_port()
         self.url = f"redis://{HOST}:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 

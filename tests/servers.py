@@ -28,6 +28,7 @@ from sqlalchemy import select
 
 from portal import journal, outbox
 from portal.database import db
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -79,7 +80,7 @@ class MailServer:
         self.without: list[str] = []  # ways to sign in that it does not offer
         self.signed_in: list[str] = []  # by which way
         self._tls, self._starttls = tls, starttls
-        self._port = 0
+        self._port = free_port()
         self._open: set[SMTP] = set()
 
     def url(self, scheme: str = "smtp", login: str = "") -> str:
@@ -87,7 +88,6 @@ class MailServer:
 
     def start(self) -> None:
         listener = socket.create_server((HOST, self._port))
-        self._port = listener.getsockname()[1]
         self._loop, ready = asyncio.new_event_loop(), threading.Event()
         self._thread = threading.Thread(target=self._run, args=(listener, ready), daemon=True)
         self._thread.start()
@@ -239,7 +239,7 @@ class SmsGateway:
         self.usual: tuple[int, Any] | None = None  # what it answers else; None: it takes all
         self.came = threading.Event()
         self._let_go = threading.Event()
-        self._server = _Server((HOST, 0), _Handler)
+        self._server = _Server((HOST, free_port()), _Handler)
         self._server.gateway = self
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)

@@ -25,7 +25,8 @@ from werkzeug.test import EnvironBuilder, TestResponse
 from tests import postgresql, proxies
 from tests.browser import Browser
 from tests.conftest import ENVIRONMENT
-from tests.proxies import DEPLOY, NAME, PROXY, STAFF, Ports, free_port
+from tests.ports import free_port
+from tests.proxies import DEPLOY, NAME, PROXY, STAFF, Ports
 from tests.redis_server import Redis
 from tests.servers import Authority, MailServer, SmsGateway
 

@@ -35,6 +35,7 @@ from tests import proxies
 from tests.conftest import ADMINISTRATOR, ENVIRONMENT, LOMOVA
 from tests.locks import hung, locked
 from tests.people import Person, enrol
+from tests.ports import free_port
 from tests.proxies import NAME, PROXY, STAFF, STRANGER, Answer, Operations, Ports, Visitor, at_once
 from tests.servers import Authority
 
@@ -150,7 +151,7 @@ def place(
     (folder / "fullchain.pem").write_bytes(made)
     (folder / "privkey.pem").write_bytes(made)
     operations = Operations()
-    ports = Ports(*(proxies.free_port(), operations.port), *(proxies.free_port() for _ in "ab"))
+    ports = Ports(*(free_port(), operations.port), *(free_port() for _ in "ab"))
     portal = Portal(environment, ports.portal)
     portal.start()
     with proxies.running(name, folder, ports):

@@ -19,7 +19,7 @@ from portal import door
 from portal.database import db
 from tests.conftest import ENVIRONMENT
 from tests.locks import hung
-from tests.proxies import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,7 +24,7 @@ from portal.gateways import Reason, Trouble
 from tests.browser import Browser
 from tests.conftest import ADMINISTRATOR, LOMOVA
 from tests.people import PASSWORD, act, enrol, next_code
-from tests.proxies import free_port
+from tests.ports import free_port
 from tests.servers import MailServer
 from tests.test_campaign import running
 

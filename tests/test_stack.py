@@ -18,7 +18,8 @@ import pytest
 
 from portal import schema
 from tests import proxies, stack
-from tests.proxies import NAME, PROXY, Ports, Visitor, free_port
+from tests.ports import free_port
+from tests.proxies import NAME, PROXY, Ports, Visitor
 from tests.servers import Authority
 from tests.stack import wait_for
 

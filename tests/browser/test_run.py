@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
+from tests.ports import free_port
 from tests.window import open_window, violations
 
 if TYPE_CHECKING:
@@ -83,11 +84,9 @@ def inbox(new_window: Callable[[], Page]) -> Page:
 
 def start(folder: Path) -> subprocess.Popen[str]:
     """`portal run --demo` in a folder of its own, on a port that is free."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "portal", "run", "--demo", "--port", str(port)],
+        [sys.executable, "-m", "portal", "run", "--demo", "--port", str(free_port())],
         cwd=folder,
         env=clean | {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"},
         stdout=subprocess.PIPE,

@@ -14,9 +14,10 @@ import psycopg
 from tests import postgresql
 from tests.faults.crowd import walk_all
 from tests.faults.far_ends import HOST
-from tests.faults.house import free_port, open_house
+from tests.faults.house import open_house
 from tests.faults.invariants import Figures, check
 from tests.faults.process import children_of
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     import threading

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from tests.conftest import LOMOVA
 from tests.faults.clocks import Clock
 from tests.faults.far_ends import HOST, Box, Mail, Sms
 from tests.faults.process import ROOT, Process, ask_ready
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,11 +212,6 @@ def open_house(
         house.close()
         clock.now = machine
         db.dispose()
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def id_of(number: int) -> str:

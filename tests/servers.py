@@ -406,9 +406,14 @@ def newest(letter: str) -> Any:
         )
 
 
+_BY_DELIVERY = (
+    select(journal.events).where(journal.events.c.actor == "delivery").order_by(journal.events.c.id)
+)
+
+
 def events(id: str) -> list[tuple[str, str | None]]:
     """What the journal says of a message's delivery: names, with the reason if there is one."""
     with db.reading():
-        rows = db.all(select(journal.events).where(journal.events.c.actor == "delivery"))
+        rows = db.all(_BY_DELIVERY)
     details = [(row.name, json.loads(row.details)) for row in rows]
     return [(name, what.get("reason")) for name, what in details if what["message"] == id]

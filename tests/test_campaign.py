@@ -144,7 +144,7 @@ def confirm(id: str) -> None:
 
 def lines_of(owner: Account) -> list[tuple[str, str]]:
     with db.reading():
-        rows = db.all(journal.events.select())
+        rows = db.all(journal.events.select().order_by(journal.events.c.id))
     return [
         (row.name, row.actor)
         for row in rows

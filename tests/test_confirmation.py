@@ -77,7 +77,9 @@ def test_of_fifty_right_codes_at_once_one_is_taken(post: Post, asked: str) -> No
     assert {answer.judgement for answer in answers} == {Judgement.RIGHT}  # type: ignore[attr-defined]
     assert rows(proofs) == 1
     with db.reading():
-        names = Counter(row.name for row in db.all(journal.events.select()))
+        names = Counter(
+            row.name for row in db.all(journal.events.select().order_by(journal.events.c.id))
+        )
     assert names["phone.confirmed"] == 1
 
 

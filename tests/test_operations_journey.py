@@ -79,7 +79,8 @@ def bring(to: Status) -> None:
 def told(id: str = ID) -> list[str]:
     """What the journal of an organisation says."""
     with db.reading():
-        return [row.name for row in db.all(events.select()) if row.chain == f"organisation:{id}"]
+        rows = db.all(events.select().order_by(events.c.id))
+    return [row.name for row in rows if row.chain == f"organisation:{id}"]
 
 
 # The page

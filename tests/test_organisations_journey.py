@@ -778,7 +778,9 @@ def test_what_is_not_ones_own_is_not_there_and_noted(
         office.open("/devices")
         assert office.send(f"/organisations/{id}/{step}", record="2").status == 404
     with db.reading():
-        noted = db.all(events.select().where(events.c.name == "access.refused"))
+        noted = db.all(
+            events.select().where(events.c.name == "access.refused").order_by(events.c.id)
+        )
     assert len(noted) == 4
     assert requests_made() == 0
 

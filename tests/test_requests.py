@@ -62,7 +62,11 @@ def confirm_both(id: str, post: Post) -> None:
 
 def lines(name: str) -> list[tuple[str, str, str]]:
     with db.reading():
-        found = db.all(journal.events.select().where(journal.events.c.name == name))
+        found = db.all(
+            journal.events.select()
+            .where(journal.events.c.name == name)
+            .order_by(journal.events.c.id)
+        )
     return [(row.chain, row.actor, row.address) for row in found]
 
 

@@ -179,7 +179,11 @@ def test_a_move_from_a_status_that_is_gone_is_refused(boss: Person, specialist: 
 
 def lines() -> list[Any]:
     with db.reading():
-        return db.all(journal.events.select().where(journal.events.c.chain == f"organisation:{ID}"))
+        return db.all(
+            journal.events.select()
+            .where(journal.events.c.chain == f"organisation:{ID}")
+            .order_by(journal.events.c.id)
+        )
 
 
 def test_a_move_is_dated_and_written_down(boss: Person, specialist: Person, time: Time) -> None:

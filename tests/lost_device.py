@@ -126,7 +126,11 @@ def day(at: datetime) -> str:
 def events(name: str) -> list[Any]:
     """Lines of the journal with that name."""
     with db.reading():
-        return [row for row in db.all(journal.events.select()) if row.name == name]
+        return [
+            row
+            for row in db.all(journal.events.select().order_by(journal.events.c.id))
+            if row.name == name
+        ]
 
 
 @dataclass

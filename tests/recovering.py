@@ -32,7 +32,7 @@ PHONE = "+79215550199"
 WRONG = {"created": "не помню", "second_factor": ""}
 DAY = timedelta(hours=24)
 _MESSAGES = messages.select().order_by(messages.c.posted_at)  # compiled once, and asked often
-_EVENTS = journal.events.select()
+_EVENTS = journal.events.select().order_by(journal.events.c.id)
 
 
 @db.again

@@ -108,7 +108,7 @@ def test_who_lost_the_device_is_sent_to_the_administrator(
 
     desk = loss.sit_down()
     assert desk.named("standing") == "у администратора организации"
-    assert desk.page.buttons.keys() == {"Выйти"}, "a specialist has no button for it"
+    assert desk.page.buttons.keys() == {"Выйти", "Отказать и закрыть"}, "but no other for it"
     assert "обратитесь к нему" in desk.named("say")
 
     time.passes(minutes=6)
@@ -338,7 +338,7 @@ def test_an_administrator_refuses_what_nobody_of_theirs_asked_for(
     office.open("/people").press(REFUSE)
     assert "узнает об этом из письма" in office.named("done")
     assert "настроен" in line_of(office, loss.owner)
-    assert loss.case.reason is Reason.STRANGER
+    assert loss.case.reason is Reason.DENIED
     assert "администратор организации решил, что обращаетесь не вы" in loss.newest(REFUSED)
     assert REFUSED in loss.subjects()
     assert "По обращению № 1 отказано" in loss.computer.open("/recovery").named("last-case")
@@ -366,7 +366,7 @@ def test_an_administrator_takes_a_code_back(loss: Loss, office: Browser, enrolli
     else:
         assert loss.computer.press(ENROL, code=code).status == 409
         assert "По обращению № 1 отказано" in loss.computer.named("last-case")
-    assert loss.case.reason is Reason.WITHDRAWN
+    assert loss.case.reason is Reason.REVOKED
 
 
 def test_who_signs_in_after_all_needs_no_reset(loss: Loss, office: Browser) -> None:

@@ -455,6 +455,39 @@ def test_who_signs_in_after_all_stops_it(lost: Callable[..., Loss], step: str, b
         assert loss.add_device().status == 401
 
 
+@pytest.mark.parametrize("step", ["waiting", "granted", "enrolling"])
+def test_a_new_password_by_letter_stops_it(loss: Loss, step: str) -> None:
+    """It proves the mailbox alone, and the code goes there, too."""
+    STEPS[step](loss)
+    thief = loss.new_browser(HERE)
+    thief.open("/password").press("Отправить письмо", email=loss.email)
+    chosen = "восемь синих комбайнов стоят"
+    thief.open(loss.post.link(loss.email)).press("Сохранить пароль", password=chosen, again=chosen)
+    assert (loss.case.standing, loss.case.reason) == (Standing.CANCELLED, Reason.CHANGED)
+    assert "email, роль или пароль" in loss.newest(STOPPED)
+    if step == "waiting":
+        clock.shift(timedelta(hours=25))
+        assert CODE not in loss.subjects(), "it goes to nobody"
+    if step == "enrolling":
+        assert loss.add_device().status == 401
+    loss.owner.password = chosen
+    assert "изменили email, роль или пароль" in loss.return_to_case().named("last-case")
+    loss.open()
+    loss.take()
+    loss.judge()
+    assert loss.case.standing is Standing.APPROVAL, "two have to agree, after a longer wait"
+
+
+def test_a_phone_with_a_wrong_clock_costs_no_recovery(loss: Loss) -> None:
+    loss.enter()
+    for _try in range(12):
+        loss.computer.press("Добавить приложение", code="000000")
+        assert loss.computer.status == 422
+        assert "автоматическое время" in loss.computer.named("error")
+    assert loss.case.standing is Standing.GRANTED
+    assert loss.add_device().page.heading == "Резервные коды"
+
+
 def test_a_link_to_a_finished_case_says_so(loss: Loss) -> None:
     loss.enter()
     link = cancel_in(loss.newest(CODE))
@@ -612,7 +645,10 @@ def test_a_wrong_code_says_how_many_tries_are_left_and_stays(loss: Loss) -> None
         assert loss.computer.status == 422
         assert loss.computer.fault("code") == f"Неверный код. Осталось попыток: {left}."
         assert loss.computer.page.form_of(ENROL).fields["code"] == "AAAA-AAAA"
-    loss.computer.press(ENROL, code="")
+    for _press in range(5):
+        loss.computer.press(ENROL, code=" ")
+        assert (loss.computer.status, loss.computer.fault("code")) == (422, "Введите код.")
+    loss.computer.press(ENROL, code="BBBB-BBBB")
     assert loss.computer.status == 422
     assert "пять раз" in loss.computer.named("last-case")
     assert loss.case.reason is Reason.TRIES

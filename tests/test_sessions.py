@@ -288,8 +288,18 @@ def test_five_wrong_second_factors_end_a_sign_in(owner: Account) -> None:
 def test_who_is_further_is_not_thrown_out(owner: Account, stage: Stage) -> None:
     token = begin(owner, stage)
     wrong = [count_wrong(token) for _try in range(6)]
-    assert wrong[-1] == Wrong(0, None)
-    assert live(token).tries_left == 0
+    assert wrong[-1] == Wrong(4, None), "a pause comes after ten"
+    assert live(token).wrong == 6
+
+
+def test_the_tries_that_are_told_end_with_the_pause(owner: Account) -> None:
+    for _sign_in in range(2):
+        token = begin(owner)
+        for _try in range(4):
+            count_wrong(token)
+    token = begin(owner)
+    assert count_wrong(token) == Wrong(1, None), "nine in a row: the next one is the last"
+    assert count_wrong(token).paused_until
 
 
 def test_ten_wrong_in_a_row_pause_the_account_for_15_minutes(owner: Account, time: Time) -> None:

@@ -245,21 +245,40 @@ def test_the_own_case_is_not_there_and_noted(lost: Callable[..., Loss]) -> None:
     assert loss.case.is_open
 
 
-def test_who_does_not_work_on_a_case_neither_asks_nor_refuses(loss: Loss) -> None:
+def test_who_does_not_work_on_a_case_asks_nothing_but_may_stop_it(loss: Loss) -> None:
     loss.ask()
     other = loss.sit_down_second()
     assert "Спрашивает Орлова Мария" in other.named("turn")
-    assert not {SHOW, NOTE, JUDGE, AGREE, REFUSE} & other.page.buttons.keys()
-    assert other.send(f"{loss.address}/refuse", reason="stranger").status == 403
-    assert len(events("case.refusal_refused")) == 1
+    assert "если специалиста нет на месте" in other.named("turn").lower()
+    assert not {SHOW, NOTE, JUDGE, AGREE} & other.page.buttons.keys()
     assert other.send(f"{loss.address}/number", number="1").status == 409
     assert other.send(f"{loss.address}/answers", decide="y", answer_other="x").status == 409
     assert other.send(f"{loss.address}/approve").status == 409
     assert loss.case.specialist_id == loss.specialist.account.id
     assert not loss.case.answers
+    other.open(loss.address).press(REFUSE, reason="withdrawn")
+    assert other.named("standing") == "отказано"
+    assert loss.open().named("case-number").startswith("Обращение № 2"), "the person begins anew"
 
 
-def test_a_case_of_an_administrator_is_not_the_specialists(
+def test_every_look_is_in_the_journal_once_a_day(lost: Callable[..., Loss], time: Time) -> None:
+    loss = lost(Role.ADMINISTRATOR)
+    loss.open()
+    loss.sit_down_second()
+    assert not events("case.looked_up"), "there is nothing to see yet"
+    loss.take()
+    for _look in range(3):
+        loss.sit_down()
+        loss.sit_down_second()
+    ids = [loss.specialist.account.id, loss.second.account.id]
+    assert [row.actor for row in events("case.looked_up")] == ids
+    loss.judge()
+    time.passes(hours=25)
+    loss.sit_down_second()
+    assert [row.actor for row in events("case.looked_up")] == [*ids, ids[0], ids[1]]
+
+
+def test_of_a_case_of_an_administrator_the_specialists_may_only_stop_it(
     lost: Callable[..., Loss],
 ) -> None:
     """And one that an administrator opened is about no service at all."""
@@ -271,11 +290,14 @@ def test_a_case_of_an_administrator_is_not_the_specialists(
         db.commit()
     desk.open(loss.address)
     assert desk.named("standing") == "код у владельца"
-    assert desk.page.buttons.keys() == {"Выйти"}
+    assert desk.page.buttons.keys() == {"Выйти", REFUSE}
     for step in ("number", "answers", "approve"):
         assert desk.send(f"{loss.address}/{step}", decide="y").status == 409
-    assert desk.send(f"{loss.address}/refuse", reason="stranger").status == 403
     assert "—" in desk.open("/support/cases").every("case")[0]
+    desk.open(loss.address).press(REFUSE, reason="withdrawn")
+    assert "Владелец попросил остановить" in desk.named("turn")
+    assert "нас попросили остановить" in loss.newest(REFUSED)
+    assert "администратор организации отозвал" not in loss.newest(REFUSED)
 
 
 # Two specialists, two tabs, two presses

@@ -111,7 +111,7 @@ def test_who_is_suspended_is_out_at_once_and_comes_back_with_the_old_device(
 
     owner.enter_password(there)
     assert there.status == 403
-    assert "приостановил администратор вашей организации" in there.named("suspended")
+    assert "скажет администратор вашей организации" in there.named("suspended")
     assert SOKOLOVA in there.named("suspended")
     assert "код" not in there.named("suspended"), "the second factor is not asked for"
     assert there.page.form_of("Войти").fields["email"] == EMAIL

@@ -61,10 +61,6 @@ class Session:
         """Whether a second factor was given so lately that devices may be changed."""
         return self.factor_at is not None and clock.now() < self.factor_at + FRESH
 
-    @property
-    def tries_left(self) -> int:
-        return max(0, WRONG_PER_SIGN_IN - self.wrong)
-
 
 class Wrong(NamedTuple):
     """What a wrong second factor leaves: tries, or a pause."""
@@ -314,7 +310,7 @@ def seen_from(account: Account, address: object) -> Seen:
 def count_wrong(session: Session, address: object) -> Wrong:
     """Count a wrong second factor; after too many the sign-in ends, or a pause begins."""
     account = session.account
-    left = max(0, WRONG_PER_SIGN_IN - db.scalar(_COUNT_WRONG, of=session.id))
+    of_sign_in = WRONG_PER_SIGN_IN - db.scalar(_COUNT_WRONG, of=session.id)
     in_a_row = db.scalar(_COUNT_IN_A_ROW, of=account.id)
     journal.record(account.chain, "factor.wrong", account.id, address, in_a_row=in_a_row)
     metrics.sign_ins.note("wrong_factor")
@@ -324,9 +320,12 @@ def count_wrong(session: Session, address: object) -> Wrong:
         db.execute(_PAUSE, {"of": account.id, "until": until})
         journal.record(account.chain, "factors.paused", account.id, address)
         tell(account, "factors.paused", address)  # somebody knows the password
-    if not left and session.stage is Stage.PASSWORD:
-        end(session)
-    return Wrong(left, until)
+    left = WRONG_IN_A_ROW - in_a_row
+    if session.stage is Stage.PASSWORD:
+        left = min(left, of_sign_in)
+        if of_sign_in <= 0:
+            end(session)
+    return Wrong(max(0, left), until)
 
 
 def forget_wrong(account: Account) -> None:

@@ -17,7 +17,7 @@ accounts = Table(
     Column("created_at", Moment, nullable=False),
     Column("wrong_factors", Integer, nullable=False, server_default="0"),  # in a row
     Column("paused_until", Moment),
-    Column("suspended_at", Moment),  # by an administrator of its organisation
+    Column("suspended_at", Moment),
     sqlite_with_rowid=False,
 )
 
@@ -27,7 +27,7 @@ account_changes = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("account_id", String(22), ForeignKey("accounts.id"), nullable=False, index=True),
-    Column("field", String(10), nullable=False),  # name, email or phone
+    Column("field", String(10), nullable=False),  # name, email, phone or password
     Column("old", Encrypted("account_changes.old"), nullable=False),
     Column("changed_at", Moment, nullable=False),
 )

@@ -189,8 +189,13 @@ def code_in(typed: str) -> str | None:
     """
     if len(typed) > proofs.LONGEST_TYPED:
         return None
-    code = "".join(sign for sign in typed.upper() if not _is_between(sign)).translate(LOOK_ALIKES)
+    code = one_spelling(typed)
     return code if CODE.fullmatch(code) else None
+
+
+def one_spelling(typed: str) -> str:
+    """What was typed, in the signs of a code, without what may stand between them."""
+    return "".join(sign for sign in typed.upper() if not _is_between(sign)).translate(LOOK_ALIKES)
 
 
 def _is_between(sign: str) -> bool:

@@ -10,12 +10,23 @@ from enum import StrEnum
 
 from sqlalchemy import bindparam, update
 
-from portal import account, agents, clock, config, diagnostics, networks, organisation, outbox
+from portal import (
+    account,
+    agents,
+    clock,
+    config,
+    diagnostics,
+    limits,
+    networks,
+    organisation,
+    outbox,
+)
 from portal.account import Account, session
 from portal.account.session import Seen
 from portal.database import db
 from portal.diagnostics import Diagnostics
 from portal.language import mark as _
+from portal.limits import Limit
 from portal.recovery.answers import judge
 from portal.recovery.case import Case, NotOpenError, Reason, Standing, State
 from portal.recovery.course import (
@@ -31,6 +42,8 @@ from portal.recovery.facts import facts_of
 from portal.recovery.grant import give_code
 from portal.recovery.questions import catalogue
 from portal.recovery.tables import cases
+
+LOOKS = (Limit(1, timedelta(hours=24)),)
 
 
 class Claim(StrEnum):
@@ -123,10 +136,6 @@ class Evidence:
         """Whether a verdict may still rest on it."""
         return self.diagnostics.is_evidence
 
-    @property
-    def is_familiar(self) -> bool:
-        return self.seen.times > 0
-
 
 _THIS = (
     cases.c.id == bindparam("of"),
@@ -187,6 +196,16 @@ def look_up(case: Case, specialist: Account, address: object) -> None:
     Claiming a number and judging do it by themselves.
     """
     note(case, "looked_up", specialist.id, address)
+
+
+def note_look(case: Case, specialist: Account, address: object) -> bool:
+    """Write down that a page shows the evidence to somebody; False if that is known for today."""
+    name = f"looks of {specialist.id} at {case.id}"
+    if limits.free_at(name, LOOKS):
+        return False
+    limits.use(name)
+    look_up(case, specialist, address)
+    return True
 
 
 def evidence(case: Case) -> Evidence | None:

@@ -1,4 +1,4 @@
-"""What a case is: where it stands, whose turn it is; and how it is found."""
+"""What a case is: where it stands, and how it is found."""
 
 import json
 import zlib
@@ -51,31 +51,14 @@ class Standing(StrEnum):
     EXPIRED = "expired"
 
 
-class Turn(StrEnum):
-    """Who has to act now."""
-
-    PERSON = "person"
-    SPECIALIST = "specialist"
-    SECOND_SPECIALIST = "second_specialist"
-    ADMINISTRATOR = "administrator"
-    NOBODY = "nobody"  # until `wait_until`, or because the case ended
-
-
-TURNS = dict.fromkeys(Standing, Turn.NOBODY) | {
-    Standing.OPENED: Turn.PERSON,
-    Standing.ROUTED: Turn.ADMINISTRATOR,
-    Standing.ASKING: Turn.SPECIALIST,
-    Standing.APPROVAL: Turn.SECOND_SPECIALIST,
-    Standing.GRANTED: Turn.PERSON,
-}
-
-
 class Reason(StrEnum):
     """Why a case ended without a new device."""
 
     ANSWERS = "answers"
     TRIES = "tries"
     STRANGER = "stranger"
+    DENIED = "denied"
+    REVOKED = "revoked"
     COMPUTER = "computer"
     WITHDRAWN = "withdrawn"
     LINK = "link"
@@ -90,11 +73,13 @@ REASONS = {
     Reason.ANSWERS: _("Ответов оказалось недостаточно."),
     Reason.TRIES: _("Одноразовый код пять раз ввели неверно."),
     Reason.STRANGER: _("Похоже, что обращается не владелец учётной записи."),
+    Reason.DENIED: _("Администратор организации решил, что обращается не владелец."),
+    Reason.REVOKED: _("Администратор организации отозвал код."),
     Reason.COMPUTER: _("Компьютер не подходит: незнакомый адрес или не тот браузер."),
     Reason.WITHDRAWN: _("Владелец попросил остановить: восстанавливать больше не нужно."),
     Reason.LINK: _("Остановлено по ссылке из письма владельцу."),
     Reason.SIGN_IN: _("Владелец вошёл со своим устройством или резервным кодом."),
-    Reason.CHANGED: _("Email или роль учётной записи изменили."),
+    Reason.CHANGED: _("Email, роль или пароль учётной записи изменили."),
     Reason.WRONG_FACTORS: _("Много раз подряд ввели неверный второй фактор."),
     Reason.SUSPENDED: _("Учётную запись приостановили."),
     Reason.EXPIRED: _("Срок истёк."),
@@ -178,13 +163,16 @@ class Case:
         return not self.service
 
     @property
-    def turn(self) -> Turn:
-        return TURNS[self.standing]
-
-    @property
     def version(self) -> str:
         """A short word that changes whenever a page of the case would read differently."""
-        seen = (self.standing, self.specialist_id, self.diagnostics_id, self.tries, self.ended_at)
+        seen = (
+            self.standing,
+            self.has_waited,
+            self.specialist_id,
+            self.diagnostics_id,
+            self.tries,
+            self.ended_at,
+        )
         return f"{zlib.crc32(' '.join(map(str, seen)).encode()):08x}"
 
     def must_be(self, *standings: Standing) -> None:

@@ -15,7 +15,7 @@ from portal import account, clock, device, diagnostics, keys, limits, outbox, pr
 from portal.account import Account, administers, session
 from portal.account.session import SHORT, Session, Stage
 from portal.database import db
-from portal.device.backup_codes import ALPHABET, LOOK_ALIKES
+from portal.device.backup_codes import ALPHABET, one_spelling
 from portal.recovery.case import Case, NotOpenError, Reason, Standing, State, find
 from portal.recovery.course import cancel_link, end_refused, known, move, note
 from portal.recovery.opening import PER_ACCOUNT, Refusal, add, end_expired, why_no_code
@@ -186,7 +186,7 @@ def _is_code(case: Case, typed: str) -> bool:
     """Whether it is the case's code, compared in constant time; forgiven as a backup code is."""
     if len(typed) > proofs.LONGEST_TYPED or not case.seal:
         return False
-    code = proofs.FORGIVEN.sub("", typed.upper()).translate(LOOK_ALIKES)
+    code = one_spelling(typed)
     matches = [hmac.compare_digest(each, case.seal) for each in keys.seals(code, _purpose(case))]
     return any(matches)
 

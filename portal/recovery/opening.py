@@ -28,6 +28,7 @@ from portal.recovery.course import cancel_link, move
 from portal.recovery.questions import catalogue
 from portal.recovery.tables import cases
 
+DENIALS = (Limit(20, timedelta(hours=24)),)  # lines of one account: who asks on fills no journal
 PER_ACCOUNT = (Limit(3, timedelta(hours=24)),)  # so that verdicts are no oracle
 
 
@@ -238,5 +239,8 @@ def _tell_administrator(case: Case, administrator: Account, organisation_id: str
 
 
 def _denied(owner: Account, refusal: Refusal, opener: Account, address: object) -> Refusal:
-    journal.record(owner.chain, "case.denied", opener.id, address, reason=refusal)
+    name = f"denied cases of {owner.id}"
+    if not limits.free_at(name, DENIALS):
+        limits.use(name)
+        journal.record(owner.chain, "case.denied", opener.id, address, reason=refusal)
     return refusal

@@ -85,8 +85,8 @@ def _suspended(owner: Account) -> str:
             phone=config.settings.support_phone,
         )
     return _(
-        "Учётную запись приостановил администратор вашей организации. Почему и надолго ли, "
-        "спросите у него: %(names)s.",
+        "Учётная запись приостановлена. Почему и надолго ли, скажет администратор вашей "
+        "организации: %(names)s.",
         names=", ".join(each.name or each.email for each in people[:MOST_NAMES]),
     )
 
@@ -254,7 +254,9 @@ def invite_again() -> ResponseReturnValue:
     if device.has_device(found.account.id):
         return redirect(url_for(".second_factor"), 303)
     if not links.invite_again(found.account, found.account.id):
-        error = _("Письмо отправлено недавно. Следующее можно запросить через минуту.")
+        error = _(
+            "Письмо уже отправляли. Новое можно запросить через минуту, но не больше пяти за сутки."
+        )
         return _factor_page(found, error, 429)
     db.commit()
     return redirect(url_for(".second_factor", invited=1), 303)
@@ -310,6 +312,8 @@ def _choose(purpose: str) -> ResponseReturnValue:
                 if token:
                     access.let_in(token)
                     session.keep(access.mine(), secret=device.new_secret())
+                else:
+                    recovery.cancel_by_change(owner, owner.id)  # no longer a proof of its own
                 db.commit()
                 return _chosen(purpose, token)
             except BadValueError as bad:

@@ -38,7 +38,10 @@ def enter() -> ResponseReturnValue:
     if not factor and not answer:
         replacement = device.take_code(owner, typed, g.address)
         factor = "code" if replacement else ""
+    # Who took longer than five minutes over the picture or the codes finds them again.
+    kept = {name: value for name, value in found.pending.items() if name != "challenge"}
     if not factor:
+        session.keep(found, **kept)
         wrong = count_wrong(found)
         if wrong.paused_until:
             return retry_after(_page(pause(wrong.paused_until), 429), wrong.paused_until)
@@ -46,8 +49,6 @@ def enter() -> ResponseReturnValue:
         return _page(f"{sentence} {tries(wrong)}" if wrong.tries_left else sentence, 422)
     access.let_in(session.renew(found, factor, g.address, access.agent()))
     recovery.cancel_by_sign_in(owner, g.address)  # who has a factor needs no recovery
-    # Who took longer than five minutes over the picture or the codes finds them again.
-    kept = {name: value for name, value in found.pending.items() if name != "challenge"}
     if replacement:
         kept["replacement"] = replacement
         account.tell(owner, "code.used", g.address, left=device.codes_left(owner.id).count)

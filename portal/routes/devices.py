@@ -17,8 +17,8 @@ from portal.checks import BadValueError, text
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
-from portal.pages import json_page, respond, retry_after, sorry
-from portal.routes.account import count_wrong, dead_link, pause, stale
+from portal.pages import json_page, respond, sorry
+from portal.routes.account import dead_link, stale
 
 bp = Blueprint("devices", __name__, url_prefix="/devices")
 
@@ -27,10 +27,13 @@ ENROLS = {
     for name in ("new", "add_totp", "passkey_options", "add_passkey", "codes", "type_back")
 }
 # Where somebody goes on whose five minutes were over before they were done.
-STEPS = dict.fromkeys(ENROLS, ".new") | dict.fromkeys(
-    (f"{bp.name}.codes", f"{bp.name}.type_back"), ".codes"
-)
-LOOKS = {f"{bp.name}.{name}" for name in ("page", "begin")}
+STEPS = dict.fromkeys(ENROLS, ".new") | {
+    f"{bp.name}.codes": ".codes",
+    f"{bp.name}.type_back": ".codes",
+    f"{bp.name}.replacement": ".replacement",
+}
+# They change no factor, and show none.
+LOOKS = {f"{bp.name}.{name}" for name in ("page", "begin", "keep_replacement")}
 
 _only_signed_in = access.only()
 _only_enrolling = access.only(stages=(Stage.FULL, Stage.ENROLMENT))
@@ -54,15 +57,17 @@ def guard() -> ResponseReturnValue | None:
 
 def _too_late() -> Response:
     """The ten minutes for enrolling are over, or the session is."""
-    return sorry(
-        401,
-        _("Время на этот шаг вышло"),
-        _(
-            "Ничего не изменилось. Настраиваете вход по приглашению — откройте ссылку из письма "
-            "ещё раз. Восстанавливаете доступ — войдите и введите код из письма ещё раз."
-        ),
-        way=(url_for("account.sign_in"), _("Войти")),
+    advice = _(
+        "Ничего не добавлено. Настраиваете вход по приглашению — откройте ссылку из письма ещё "
+        "раз. Восстанавливаете доступ — войдите, и портал покажет, что дальше."
     )
+    if STEPS.get(request.endpoint or "") == ".codes":  # the device is there by then
+        advice = _(
+            "Коды, которые вы не успели подтвердить, не действуют. Войдите со своим устройством и "
+            "получите новые на странице «Мои устройства»."
+        )
+    way = url_for("account.sign_in"), _("Войти")
+    return sorry(401, _("Время на этот шаг вышло"), advice, way=way)
 
 
 @bp.get("")
@@ -107,7 +112,7 @@ def new() -> ResponseReturnValue:
             return redirect(url_for(".new"), 303)
         if not is_own_form():
             return _page(stale(), 422)
-        session.keep(mine, secret=device.new_secret())
+        _keep(secret=device.new_secret())
         db.commit()
         return redirect(url_for(".new"), 303)
     if "codes" in mine.pending:
@@ -148,7 +153,13 @@ def add_totp() -> ResponseReturnValue:
     added = device.add_totp(owner, secret, request.form.get("code", ""), name, g.address)
     if added:
         return _added(added)
-    return _not_added(_("Неверный код. Введите тот, что приложение показывает сейчас."), "totp")
+    # It is the code of the secret on this very page: whoever guesses it has won nothing, so nobody
+    # is paused, and a phone with a wrong clock costs no recovery.
+    error = _(
+        "Неверный код. Введите тот, что приложение показывает сейчас. Не подходит и он — включите "
+        "на телефоне автоматическое время и попробуйте ещё раз."
+    )
+    return _new_page(error, 422)
 
 
 @bp.post("/new/passkey/options")
@@ -172,7 +183,7 @@ def add_passkey() -> ResponseReturnValue:
         return redirect(url_for(".new"), 303)
     if not is_own_form():
         return _new_page(stale(), 422, "passkey")
-    session.keep(mine, secret=secret)  # a challenge counts once
+    _keep(secret=secret)  # a challenge counts once
     try:
         name = _name()
     except BadValueError as bad:
@@ -184,18 +195,19 @@ def add_passkey() -> ResponseReturnValue:
     )
     if added:
         return _added(added)
-    return _not_added(_("Ключ доступа не удалось добавить. Попробуйте ещё раз."), "passkey")
+    db.commit()
+    return _new_page(_("Ключ доступа не удалось добавить. Попробуйте ещё раз."), 422, "passkey")
 
 
 def _name() -> str:
     return text(device.LONGEST_NAME, required=False)(request.form.get("name", ""))
 
 
-def _not_added(sentence: str, where: str) -> Response:
-    wrong = count_wrong(access.mine())
-    if wrong.paused_until:
-        return retry_after(_new_page(pause(wrong.paused_until), 429, where), wrong.paused_until)
-    return _new_page(sentence, 422, where)
+def _keep(**pending: object) -> None:
+    """Keep what the next step needs, beside the code that its owner has yet to write down."""
+    mine = access.mine()
+    waiting = {name: kept for name, kept in mine.pending.items() if name == "replacement"}
+    session.keep(mine, **waiting | pending)
 
 
 def _added(id: str) -> ResponseReturnValue:
@@ -204,7 +216,7 @@ def _added(id: str) -> ResponseReturnValue:
     if not mine.case_id:  # a recovery has a letter of its own
         account.tell(owner, "device.added", g.address)
     if mine.stage is not Stage.ENROLMENT:
-        session.keep(mine)
+        _keep()
         db.commit()
         return redirect(url_for(".page", done="added"), 303)
     if mine.case_id:
@@ -228,7 +240,7 @@ def new_codes() -> ResponseReturnValue:
 
 def _make_codes() -> ResponseReturnValue:
     made = device.make_codes(access.me())
-    session.keep(access.mine(), codes=made.codes, set=made.set_id)
+    _keep(codes=made.codes, set=made.set_id)
     db.commit()
     return redirect(url_for(".codes"), 303)
 
@@ -253,7 +265,7 @@ def type_back() -> ResponseReturnValue:
         access.let_in(session.renew(mine, "enrolment", g.address, access.agent()))
         db.commit()
         return redirect(access.start(), 303)
-    session.keep(mine)
+    _keep()
     db.commit()
     return redirect(url_for(".page", done="codes"), 303)
 

@@ -17,7 +17,7 @@ from portal.language import gettext as _
 from portal.pages import htmx, respond, sorry
 from portal.recovery import CANCEL, Case, Judgement, NotOpenError, Refusal
 from portal.recovery.questions import catalogue
-from portal.routes.account import stale
+from portal.routes.account import no_code, stale
 from portal.routes.diagnostics import browser_cookie
 
 bp = Blueprint("recovery", __name__)
@@ -85,6 +85,8 @@ def enter_code() -> ResponseReturnValue:
     if case is None:
         return _page(found, _not_granted(), 409)
     typed = request.form.get("code", "")
+    if not typed.strip():
+        return _page(found, no_code(), 422, "code")
     answer = recovery.enter_code(case, found.account, typed, browser_cookie(), g.address)
     if answer.judgement is not Judgement.RIGHT:
         db.commit()
@@ -106,7 +108,8 @@ def not_open(_error: NotOpenError) -> ResponseReturnValue:
     return sorry(
         409,
         _("Обращение тем временем закрыто"),
-        _("Откройте страницу входа: там видно, чем оно закончилось."),
+        _("Введите email и пароль, и портал покажет, чем оно закончилось."),
+        way=(url_for("account.sign_in"), _("Ко входу")),
     )
 
 

@@ -29,7 +29,7 @@ LONGEST_ANSWER = 300
 # What a refused caller is told: nothing that would tell a stranger about the account.
 NOT_NOW = mark("Сейчас восстановить доступ нельзя. Попробуйте через несколько дней.")
 CALLERS = {each: words.caller for each, words in recovery.SENTENCES.items()} | dict.fromkeys(
-    (Refusal.NEW_EMAIL, Refusal.TOO_MANY, Refusal.NOT_YOURS), NOT_NOW
+    (Refusal.NEW_EMAIL, Refusal.TOO_MANY, Refusal.NOT_YOURS, Refusal.SUSPENDED), NOT_NOW
 )
 # How an answer of each kind is written, and what is said of one that cannot be read.
 HINTS = {
@@ -131,6 +131,11 @@ def case(id: str) -> ResponseReturnValue:
     found = _found(id)
     if request.args.get("seen") == found.version:
         return "", 204
+    if found.diagnostics_id and found.specialist_id != access.me().id:
+        db.begin(writes=True)
+        if recovery.note_look(found, access.me(), g.address):
+            db.commit()
+        db.begin(writes=False)
     return _page(found)
 
 

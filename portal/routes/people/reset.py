@@ -46,12 +46,12 @@ def refuse(id: str) -> ResponseReturnValue:
     person = own(id)
     if not is_own_form():
         return list_of(person, stale(), 422)
-    reason = Reason.WITHDRAWN if person.factor is Factor.SENT else Reason.STRANGER
+    reason = Reason.REVOKED if person.factor is Factor.SENT else Reason.DENIED
     case = person.case
     if case is None or not recovery.refuse(case, access.me(), reason, g.address):
         return list_of(person, _("Отказать уже нельзя: вот как обстоит дело."), 409)
     db.commit()
-    if reason is Reason.WITHDRAWN:
+    if reason is Reason.REVOKED:
         return back_to_list(person, "withdrawn")
     return back_to_list(person, "refused")
 

@@ -9,7 +9,7 @@ import codecs
 import csv
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO, TypeVar
@@ -31,7 +31,9 @@ COLUMN_OF = {
     for name in FIELD_CHECKS
 }
 COLUMNS = {"id", *COLUMN_OF.values(), "administrator_email", "secure_networks"}
-MAY_BE_MISSING = {"responsible_patronymic", "postal_address", "secure_networks"}
+OPTIONAL = {name: COLUMN_OF[name] for name in ("patronymic", "postal_address")} | {
+    "networks": "secure_networks"
+}
 
 
 class UnreadableFileError(Exception):
@@ -60,6 +62,7 @@ class Entry(NamedTuple):
     details: Details
     administrator_email: str
     networks: str
+    unsaid: frozenset[str] = frozenset()  # what the file has no column for
 
 
 @dataclass
@@ -134,8 +137,8 @@ def _keep(batch: list[Entry], tally: Tally, actor: str, *, dry_run: bool) -> Non
 def _save(batch: list[Entry], actor: str, *, dry_run: bool) -> list[Outcome]:
     outcomes = []
     with db.writing():
-        for entry in batch:
-            outcome = organisation.save(*entry, actor)
+        for entry in map(_completed, batch):
+            outcome = organisation.save(*entry[:-1], actor)
             outcomes.append(outcome)
             found = organisation.find(entry.id) if outcome is Outcome.CHANGED else None
             if found:
@@ -146,10 +149,20 @@ def _save(batch: list[Entry], actor: str, *, dry_run: bool) -> list[Outcome]:
     return outcomes
 
 
+def _completed(entry: Entry) -> Entry:
+    """What a file says nothing of stays as it is; of a new organisation it is empty."""
+    found = organisation.find(entry.id) if entry.unsaid else None
+    if found is None:
+        return entry
+    known = {name: organisation.start_of(found).values[name] for name in entry.unsaid}
+    networks = known.pop("networks", entry.networks)
+    return entry._replace(details=replace(entry.details, **known), networks=networks)
+
+
 def read(path: Path) -> Iterator[Entry | Refusal]:
     """Each line of a file, read and checked; raises UnreadableFileError."""
     seen: dict[str, int] = {}
-    for row in read_rows(path, COLUMNS, MAY_BE_MISSING):
+    for row in read_rows(path, COLUMNS, set(OPTIONAL.values())):
         entry = row if isinstance(row, Refusal) else _entry(*row)
         if isinstance(entry, Entry) and entry.id in seen:
             reason = _("этот ID уже был в строке %(line)s", line=seen[entry.id])
@@ -307,7 +320,8 @@ def _entry(number: int, row: dict[str, str]) -> Entry | Refusal:
         own_networks = check_networks(row.get(column, ""))
     except BadValueError as error:
         return Refusal(number, column, str(error))
-    return Entry(id, Details(**values), administrator_email, own_networks)
+    unsaid = frozenset(name for name, column in OPTIONAL.items() if column not in row)
+    return Entry(id, Details(**values), administrator_email, own_networks, unsaid)
 
 
 def _delimiter(file: TextIO) -> str:

@@ -114,9 +114,10 @@ def test_a_file_is_read_however_it_is_written(
 
 
 def test_columns_may_stand_in_any_order_and_some_may_be_missing(file: Path) -> None:
-    needed = [each for each in reversed(HEADER) if each not in importing.MAY_BE_MISSING]
+    needed = [each for each in reversed(HEADER) if each not in importing.OPTIONAL.values()]
     (entry,) = read(file, table({}, columns=needed))
-    assert entry == Entry("ORG-1", replace(LOMOVA, patronymic=""), ADMINISTRATOR, "")
+    unsaid = frozenset({"patronymic", "postal_address", "networks"})
+    assert entry == Entry("ORG-1", replace(LOMOVA, patronymic=""), ADMINISTRATOR, "", unsaid)
 
 
 def test_the_header_may_have_capitals_and_blanks(file: Path) -> None:
@@ -289,7 +290,7 @@ def test_a_byte_that_windows_1251_does_not_know_costs_its_line(file: Path) -> No
 # Files that cannot be read
 
 
-@pytest.mark.parametrize("column", sorted(COLUMNS - importing.MAY_BE_MISSING))
+@pytest.mark.parametrize("column", sorted(COLUMNS - set(importing.OPTIONAL.values())))
 def test_a_missing_column_is_named(file: Path, column: str) -> None:
     with pytest.raises(UnreadableFileError, match=f"Нет столбцов: {column}"):
         read(file, table({}, columns=[each for each in HEADER if each != column]))
@@ -388,6 +389,21 @@ def test_a_new_organisation_is_kept(app: Flask, file: Path) -> None:
     assert kept.details == LOMOVA
     assert kept.administrator_email == ADMINISTRATOR
     assert [str(network) for network in kept.networks] == ["10.20.4.0/24"]
+
+
+def test_what_a_file_has_no_column_for_stays_as_it_is(app: Flask, file: Path) -> None:
+    own = {"secure_networks": "10.20.4.0/24", "postal_address": "163000, а/я 12"}
+    keep(file, table(own))
+    before = found()
+    needed = [each for each in HEADER if each not in importing.OPTIONAL.values()]
+    tally, refusals = keep(file, table({}, {"id": "ORG-2"}, columns=needed))
+    assert (tally.same, tally.new, refusals) == (1, 1, [])
+    assert found() == before
+    assert (found("ORG-2").details.patronymic, found("ORG-2").networks) == ("", ())
+    empty = {"secure_networks": "", "postal_address": "", "responsible_patronymic": ""}
+    tally, _ = keep(file, table(empty))
+    assert (tally.changed, found().networks) == (1, ()), "an empty cell says that it is empty"
+    assert (found().details.postal_address, found().details.patronymic) == ("", "")
 
 
 def test_the_same_file_twice_changes_nothing(app: Flask, file: Path) -> None:

@@ -287,6 +287,23 @@ def test_an_unchanged_form_of_an_older_page_deletes_no_draft(boss: Person, offic
     assert draft_of(boss).details.phone == OTHER_PHONE
 
 
+def test_what_another_window_kept_meanwhile_is_not_lost(boss: Person, office: Browser) -> None:
+    second = tab(office)
+    for window in (office, second):
+        window.open(EDIT)
+    office.press(SHOW, phone=OTHER_PHONE)
+    second.press(SHOW, email="new@sever-trakt.example")
+    assert second.status == 409
+    assert "Черновик тем временем сохранили в другом окне" in second.named("notice")
+    assert second.page.form_of(SHOW).fields["email"] == "new@sever-trakt.example"
+    assert draft_of(boss).details.phone == OTHER_PHONE
+    second.press(SHOW)
+    assert draft_of(boss).details.email == "new@sever-trakt.example", "it was said, and meant"
+    assert draft_of(boss).details.phone == LOMOVA.phone
+    office.open(EDIT).press(SHOW, phone=OTHER_PHONE)
+    assert office.path.endswith("/draft"), "whoever saw the draft just changes it"
+
+
 def test_an_old_form_is_shown_again_with_what_was_typed(boss: Person, office: Browser) -> None:
     edit(office, phone=OTHER_PHONE, csrf_token="old")
     assert office.status == 422

@@ -68,6 +68,14 @@ def keep(id: str) -> ResponseReturnValue:
     is_another_person = form.person.data == OTHER
     if values == began.values and not is_another_person:
         return _nothing_changed(found)
+    kept = draft_of(found)
+    is_newer = kept is not None and request.form.get("draft") != kept.version
+    if kept and is_newer and (kept.values, kept.is_another_person) != (values, is_another_person):
+        sentence = _(
+            "Черновик тем временем сохранили в другом окне. Здесь — то, что ввели вы: нажмите "
+            "кнопку ещё раз, и черновик станет таким."
+        )
+        return edit_page(found, began, form, sentence, 409)
     organisation.keep_draft(
         found.id, access.me().id, began, values, is_another_person=is_another_person
     )

@@ -167,6 +167,15 @@ OUTDATED = {  # where sending again would be right, had it not come too late
     ),
     Whose.OWNER: Action(_("Ничего делать не нужно: это сообщение уже не действует.")),
 }
+# A case has one code, so nobody gets another one without a new case.
+LOST = {
+    "case_code": Action(
+        _(
+            "Код не дошёл, и второго не будет. Уточните у владельца email: неверный исправит "
+            "оператор портала. Закройте обращение отказом, и пусть владелец начнёт новое."
+        )
+    )
+}
 ELSE = Action(OPERATOR, CALL_SUPPORT)
 
 
@@ -200,6 +209,8 @@ def what(message: Failed) -> str:
 def _action(message: Failed) -> Action:
     to = whose(message)
     action = ACTIONS.get((message.reason, to, message.channel), ELSE)
+    if message.letter in LOST and not message.may_be_sent_again:
+        return LOST[message.letter]
     return OUTDATED[to] if action.again and not message.may_be_sent_again else action
 
 

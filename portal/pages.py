@@ -123,9 +123,14 @@ def retry_after(response: Response, until: datetime) -> Response:
 
 
 def opens_above(path: str) -> str:
-    """The address right above one that only takes forms, if it is that of a page; else nothing."""
+    """The address right above one that only takes forms, if it is that of a page; else nothing.
+
+    A line break in it would break the header of a redirect.
+    """
     above = path.rpartition("/")[0]
-    return above if above and current_app.url_map.bind("").test(above, "GET") else ""
+    if not above or not above.isprintable():
+        return ""
+    return above if current_app.url_map.bind("").test(above, "GET") else ""
 
 
 def htmx() -> HtmxHeaders:

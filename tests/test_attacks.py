@@ -311,6 +311,16 @@ def test_a_body_that_does_not_come_is_not_waited_for(
     assert headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize("strange", ["%0ax", "%0d%0aX-Injected:1", "%00", "%e2%80%a8"])
+def test_an_address_with_a_line_break_above_one_for_forms_is_none(
+    browser: Browser, strange: str
+) -> None:
+    for form in ("/organisations/{}/submit", "/verifications/{}/take", "/confirmation/{}/code/new"):
+        answer = browser.ask("get", form.format(strange), follow_redirects=False)
+        assert answer.status_code in {303, 404, 405}, form
+        assert "X-Injected" not in answer.headers
+
+
 def test_an_application_that_breaks_is_asked_again(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

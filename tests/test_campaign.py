@@ -472,6 +472,55 @@ def test_each_organisation_is_judged_anew_when_it_has_its_turn(
     assert not asked(taken_away)
 
 
+def report(id: str) -> None:
+    """The responsible person says that something is wrong."""
+    with db.writing():
+        request = confirmation.find(confirmation.open_request(id) or "")
+        assert request
+        confirmation.report(request, {"position": "Механик"}, "", "10.20.4.17")
+        db.commit()
+
+
+def test_who_reported_an_error_is_not_asked_before_it_is_mended(
+    owner: Account, own: Own, ask: Callable[..., str | None], time: Time, keep: Callable[..., None]
+) -> None:
+    """They would get a letter with the very record that they said is wrong."""
+    first, later, asked_again, mended = own(4)
+    for id in (first, asked_again, mended):
+        ask(id)
+        report(id)
+        time.passes(minutes=2)
+    ask(asked_again)
+    keep(mended, position="Механик")
+    known = running(owner, [first, later, asked_again, mended])
+    assert outcomes(known)[0] == "reported"
+    assert outcomes(known)[2:] == ["asked", "waiting"]
+    act(campaign.pause, known, "")
+    ask(later)
+    report(later)
+    act(campaign.resume, now(known), "")
+    for _each in range(3):
+        time.passes(seconds=1)
+        campaign.continue_due()
+    assert outcomes(known) == ["reported", "reported", "asked", "sent"]
+    assert len(asked(first)) == 1
+    with db.reading():
+        assert first not in confirmation.unconfirmed_organisations()
+
+
+def test_a_campaign_without_a_line_left_is_done_and_takes_no_turns(
+    owner: Account, own: Own, time: Time
+) -> None:
+    known = running(owner, own(1))
+    with db.writing():  # the line had its turn while the campaign was paused
+        db.execute(campaign_items.update().values(outcome="failed"))
+        db.commit()
+    time.passes(seconds=1)
+    campaign.continue_due()
+    assert now(known).state is State.DONE
+    assert not campaign.continue_due()
+
+
 def test_open_requests_are_renewed_only_when_that_is_wanted(
     owner: Account, own: Own, ask: Callable[..., str | None], time: Time
 ) -> None:

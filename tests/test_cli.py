@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import func, select
+from sqlalchemy import LargeBinary, func, select, type_coerce, update
 
-from portal import account, cli, config, embedded, readers
+from portal import account, cli, config, embedded, keys, readers
 from portal.account import Account, Role
 from portal.account.tables import accounts
 from portal.confirmation.tables import confirmations
-from portal.database import db
+from portal.database import db, metadata
 from portal.organisation import organisations
 from portal.outbox import messages
 from portal.recovery.tables import facts
@@ -507,6 +507,24 @@ def test_all_that_are_unconfirmed_are_asked_once(
     again = run("confirmations", "request", "--all-unconfirmed")
     assert again.exit_code == 0
     assert "Отправлено запросов: 0, не отправлено: 0." in again.output
+
+
+def test_a_record_that_nobody_can_read_holds_up_no_other_request(
+    run: Callable[..., Result], keep: Callable[..., None]
+) -> None:
+    for number in (1, 2, 3):
+        keep(f"ORG-{number}")
+    with db.writing():
+        other = keys.encrypt("{}", "somewhere else")
+        of = select(organisations.c.record_id).where(organisations.c.id == "ORG-2")
+        records = metadata.tables["records"]
+        broken = update(records).where(records.c.id == of.scalar_subquery())
+        db.execute(broken.values(details=type_coerce(other, LargeBinary)))
+        db.commit()
+    result = run("confirmations", "request", "--all-unconfirmed")
+    assert result.exit_code == 1
+    assert "ORG-2: данные не расшифровать" in result.output
+    assert "Отправлено запросов: 2, не отправлено: 1." in result.output
 
 
 def test_a_changed_record_makes_an_organisation_unconfirmed_again(

@@ -77,6 +77,17 @@ def test_each_line_says_what_to_whom_when_why_and_one_thing_to_do(console: Brows
     assert console.path == "/support/organisations/ORG-004217"
 
 
+@pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.EXPIRED])
+def test_a_code_that_is_lost_needs_a_new_case(console: Browser, reason: Reason) -> None:
+    owner = enrol(STRANGER).account
+    undelivered(
+        "case_code", reason, to=STRANGER, organisation_id=None, account_id=owner.id, kept=None
+    )
+    (advice,) = console.open("/deliveries").every("to-do")
+    assert "Код не дошёл, и второго не будет" in advice
+    assert not console.has("deliver-again")
+
+
 def test_no_code_no_link_and_nothing_that_was_said_is_shown(console: Browser) -> None:
     undelivered("confirmation", to=LOMOVA.email, token=SECRET)
     undelivered("code", to=LOMOVA.phone, channel="sms", code="904217")

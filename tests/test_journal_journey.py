@@ -12,6 +12,7 @@ import pytest
 from portal import clock, history, journal, outbox
 from portal.account import Role
 from portal.database import db, metadata
+from portal.gateways import Reason, Trouble
 from tests.people import Person, act, enrol
 from tests.test_exporting import is_formula
 
@@ -344,6 +345,30 @@ def test_nobody_elses_is_there(
     for tried, id in enumerate(ids, 1):
         assert reader.ask("get", f"/people/{id}/journal{end}").status_code == 404
         assert refusals(administrator) == tried
+
+
+def test_an_sms_that_failed_is_told_as_one_though_a_letter_has_its_name(
+    reader: Browser, administrator: Person
+) -> None:
+    class Refusing:
+        way = "refusing"
+
+        def send(self, _message: object) -> str:
+            raise Trouble(Reason.REFUSED, permanent=True)
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    owner, until = administrator.account.id, clock.now().isoformat()
+    act(
+        lambda: outbox.post(
+            "sms", "case_waiting", "+79215550199", account_id=owner, number=1, until=until
+        )
+    )
+    outbox.deliver_due("sms", Refusing())
+    reader.open("/journal").press("Показать", kind="messages")
+    told = reader.every("sentence")
+    assert any(each.startswith("СМС об одобренном восстановлении не доставлена") for each in told)
 
 
 def test_letters_about_an_account_are_in_its_journal(

@@ -285,6 +285,19 @@ def test_the_page_follows_what_it_waits_for(
     assert "подтвердит" not in said
 
 
+def test_remarks_come_first_for_who_was_never_verified_too(here: Browser, post: Post) -> None:
+    """The administrator's own page says «исправьте замечания» as well."""
+    boss = enrol(ADMINISTRATOR, Role.ADMINISTRATOR, name=SOKOLOVA).account
+    judge = enrol("judge@izkt.example", Role.SPECIALIST).account
+    one = waiting(ID, boss)
+    act(verification.take, one, judge)
+    act(verification.send_back, kept(one.id), judge, {"inn": "Не тот"}, "10.20.0.3")
+    page = here.open("/operations")
+    assert "Специалист ИЗКТ вернул данные с замечаниями" in page.named("blocked")
+    page.press(REMIND)
+    assert "исправьте то, на что указал специалист" in post.letters(ADMINISTRATOR)[-1].text
+
+
 def test_remarks_and_a_reported_error_come_first(
     here: Browser, post: Post, time: Time, ask: Callable[..., str | None]
 ) -> None:
@@ -298,9 +311,9 @@ def test_remarks_and_a_reported_error_come_first(
     act(verification.take, again, judge)
     act(verification.send_back, kept(again.id), judge, {"position": "Не так"}, "10.20.0.3")
     page = here.open("/operations")
-    assert "Специалист ИЗКТ вернул изменения с замечаниями" in page.named("blocked")
+    assert "Специалист ИЗКТ вернул данные с замечаниями" in page.named("blocked")
     act(block.remind, found(ID), clerk, "10.20.4.17")
-    assert "исправьте строки, на которые указал специалист" in post.letters(ADMINISTRATOR)[-1].text
+    assert "исправьте то, на что указал специалист" in post.letters(ADMINISTRATOR)[-1].text
 
     change(ID, phone="+79215550199")
     asked = ask()

@@ -499,6 +499,9 @@ def test_what_was_returned_with_remarks_is_not_sent_again_as_it_was(
     with db.reading():
         assert verification.missing(found(ID)) == ["исправьте строки, на которые указал специалист"]
     assert act(verification.submit, found(ID), administrator, HERE) is Sent.NOT_READY
+    change(ID, position="Диспетчер")
+    change(ID, position="Директор")
+    assert act(verification.submit, found(ID), administrator, HERE) is Sent.NOT_READY, "as it was"
     again = taken(waiting(ID, administrator, position="Диспетчер"), orlov)
     act(verification.send_back, again, orlov, {"": "Пришлите приказ по почте."}, HERE)
     assert act(verification.submit, found(ID), administrator, HERE) is Sent.SENT

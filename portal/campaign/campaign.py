@@ -42,6 +42,7 @@ class Outcome(StrEnum):
     SENT = "sent"
     CONFIRMED = "confirmed"
     ASKED = "asked"  # was asked before, and can still answer
+    REPORTED = "reported"  # the person says that the record is wrong, and nobody mended it yet
     OFTEN = "often"  # was asked too often
     TWICE = "twice"
     UNKNOWN = "unknown"  # or somebody else's: both look the same
@@ -54,6 +55,7 @@ OUTCOME_NAMES = {
     Outcome.SENT: _("запрос отправлен"),
     Outcome.CONFIRMED: _("всё уже подтверждено"),
     Outcome.ASKED: _("прежний запрос ещё действует"),
+    Outcome.REPORTED: _("сообщили об ошибке"),
     Outcome.OFTEN: _("запросов было слишком много"),
     Outcome.TWICE: _("уже есть в этом списке"),
     Outcome.UNKNOWN: _("такой организации у вас нет"),

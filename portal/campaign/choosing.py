@@ -15,7 +15,7 @@ from portal.account import Account
 from portal.campaign.campaign import Campaign, Outcome, State, Way, find
 from portal.campaign.tables import campaign_items, campaigns
 from portal.checks import BadValueError
-from portal.confirmation import Standing
+from portal.confirmation import IS_REPORTED, Standing
 from portal.confirmation.tables import confirmations
 from portal.confirmation.tables import proofs as proved
 from portal.database import db
@@ -75,6 +75,11 @@ _IS_ASKED = exists(
     )
     .correlate(campaign_items)
 )
+_IS_REPORTED = exists(
+    select(organisations.c.id)
+    .where(organisations.c.id == campaign_items.c.organisation_id, IS_REPORTED)
+    .correlate(campaign_items)
+)
 _JUDGE = (
     update(campaign_items)
     .where(
@@ -87,6 +92,7 @@ _JUDGE = (
             (_IS_TWICE, Outcome.TWICE),
             (_CONFIRMED == 2, Outcome.CONFIRMED),
             (_IS_ASKED, Outcome.ASKED),
+            (_IS_REPORTED, Outcome.REPORTED),
             else_=Outcome.WAITING,
         )
     )

@@ -130,7 +130,9 @@ def _take_turn(id: str) -> bool:
             db.commit()
             return False
         item = db.one(_NEXT, of=id)
-        if item is None:
+        if item is None:  # the last one failed while it was being paused, say
+            move(known, State.DONE, ACTOR)
+            db.commit()
             return False
         try:
             outcome, request = _ask(known, owner, item.organisation_id)
@@ -170,6 +172,8 @@ def _ask(known: Campaign, owner: Account, organisation_id: str) -> tuple[Outcome
     last = confirmation.last_request(found.id)
     if last and last.is_open and not known.renews:
         return Outcome.ASKED, None
+    if last and last.is_reported:
+        return Outcome.REPORTED, None
     if confirmation.may_request_at(found):
         return Outcome.OFTEN, None
     return Outcome.SENT, confirmation.request(found, owner.id)

@@ -5,7 +5,7 @@ import sys
 import click
 from tqdm import tqdm
 
-from portal import confirmation, create_app, organisation
+from portal import confirmation, create_app, keys, organisation
 from portal.cli.group import ACTOR, portal
 from portal.database import db
 
@@ -17,7 +17,7 @@ def confirmations_group() -> None:
 
 @confirmations_group.command()
 @click.argument("ids", nargs=-1, metavar="ID…")
-@click.option("--all-unconfirmed", is_flag=True, help="Every organisation with none in force.")
+@click.option("--all-unconfirmed", is_flag=True, help="All with none in force and no error.")
 def request(ids: tuple[str, ...], *, all_unconfirmed: bool) -> None:
     """Ask the responsible persons of organisations to confirm their contacts."""
     if bool(ids) == all_unconfirmed:
@@ -28,7 +28,10 @@ def request(ids: tuple[str, ...], *, all_unconfirmed: bool) -> None:
             with db.reading():
                 ids = tuple(confirmation.unconfirmed_organisations())
         for id in tqdm(ids, unit="", disable=None if len(ids) > 1 else True):
-            trouble = _request(id)
+            try:
+                trouble = _request(id)
+            except keys.UnreadableError:
+                trouble = "данные не расшифровать: проверьте PORTAL_DATA_KEYS"
             if trouble:
                 failed += 1
                 tqdm.write(f"{id}: {trouble}")

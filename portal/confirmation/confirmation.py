@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Select, and_, bindparam, func, select
+from sqlalchemy import Select, and_, bindparam, exists, func, select
 
 from portal import clock, config, journal, outbox
 from portal.config import Network
@@ -187,6 +187,25 @@ def proof_of(proof: Any, kind: str, fingerprint: Any) -> Any:
         proof.c.fingerprint == fingerprint,
     )
 
+
+_REPORTED = confirmations.alias("reported")
+_LATER = confirmations.alias("later")
+# Whether the last request of an organisation ended by a report that its record is wrong.
+IS_REPORTED = exists(
+    select(_REPORTED.c.id)
+    .where(
+        _REPORTED.c.organisation_id == organisations.c.id,
+        _REPORTED.c.record_id == organisations.c.record_id,
+        _REPORTED.c.state == Standing.REPORTED,
+        ~exists(
+            select(_LATER.c.id).where(
+                _LATER.c.organisation_id == _REPORTED.c.organisation_id,
+                _LATER.c.requested_at > _REPORTED.c.requested_at,
+            )
+        ),
+    )
+    .correlate(organisations)
+)
 
 _NEWEST_CODE = (
     select(func.max(codes.c.id))

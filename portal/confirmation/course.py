@@ -8,7 +8,7 @@ from sqlalchemy import and_, bindparam, insert, or_, select, update
 from portal import clock, config, journal, outbox
 from portal import proofs as signed
 from portal.confirmation import reminding
-from portal.confirmation.confirmation import Confirmation, Standing, proof_of
+from portal.confirmation.confirmation import IS_REPORTED, Confirmation, Standing, proof_of
 from portal.confirmation.tables import confirmations, proofs
 from portal.database import db
 from portal.organisation import Details, Organisation, organisations, records
@@ -54,6 +54,7 @@ _UNCONFIRMED = (
     .where(
         or_(_PHONE_PROOF.c.id.is_(None), _EMAIL_PROOF.c.id.is_(None)),
         confirmations.c.id.is_(None),
+        ~IS_REPORTED,
     )
     .order_by(organisations.c.id)
 )
@@ -129,7 +130,10 @@ def open_request(organisation_id: str) -> str | None:
 
 
 def unconfirmed_organisations() -> list[str]:
-    """IDs of organisations with a contact to confirm and no request in force."""
+    """IDs of organisations with a contact to confirm and no request in force.
+
+    But those where somebody reported an error that nobody has mended: the record is known wrong.
+    """
     return [row.id for row in db.all(_UNCONFIRMED, now=clock.now())]
 
 

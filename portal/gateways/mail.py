@@ -133,7 +133,7 @@ class Smtp:
             with self._app.app_context():
                 letter = self._letter(message)
                 self._open(message).send(letter)
-        except TakenOver:
+        except (TakenOver, Trouble):  # at the last look: the server waits for the letter
             self._hang_up()
             raise
         except Exception as error:

@@ -125,16 +125,22 @@ def _sentence(line: Line, known: Known) -> tuple[str, tuple[str, ...]]:
     elif line.name == "verification.taken" and "instead_of" in details:
         text = TAKEN_OVER
     elif line.name == "message.failed" and details.get("reason") == Reason.UNKNOWN:
-        text = MAYBE_LEFT[
-            "sms" if details.get("letter") in SMS.keys() - LETTERS.keys() else "email"
-        ]
-    elif line.name in OF_SMS and details.get("letter") in SMS.keys() - LETTERS.keys():
+        text = MAYBE_LEFT[_channel(details)]
+    elif line.name in OF_SMS and _channel(details) == "sms":
         text = OF_SMS[line.name]
+    if details.get("letter") in SMS and _channel(details) == "sms":
+        details |= {"letter": translated(SMS[details["letter"]])}
     values = {
         key: _in_words(line.name, key, details[key]) if key in details else NONE
         for key in PLACEHOLDER.findall(text)
     }
     return translated(text, **values), ()
+
+
+def _channel(details: Mapping[str, object]) -> str:
+    """By which way a message went; older lines do not say it of those that go by both."""
+    is_sms = details.get("letter") in SMS.keys() - LETTERS.keys()
+    return str(details.get("channel", "sms" if is_sms else "email"))
 
 
 def _change(old: Details, new: Details, *, is_another_person: bool) -> tuple[str, tuple[str, ...]]:

@@ -270,6 +270,7 @@ def _fail(message: Row[Any], reason: Reason, now: datetime, way: str | None) -> 
         "delivery",
         message=message.id,
         letter=message.letter,
+        channel=message.channel,
         reason=reason,
     )
 

@@ -134,9 +134,8 @@ def send_again(id: str, actor: str, address: object = "") -> bool:
     if sent is None:
         return False
     db.tell(topic_of(sent.channel))
-    journal.record(
-        chain_of(sent), "message.sent_again", actor, address, message=id, letter=sent.letter
-    )
+    what = {"message": id, "letter": sent.letter, "channel": sent.channel}
+    journal.record(chain_of(sent), "message.sent_again", actor, address, **what)
     return True
 
 

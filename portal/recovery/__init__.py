@@ -43,6 +43,7 @@ from portal.recovery.case import (
     find,
     last_case_of,
     list_cases,
+    longest,
     open_case_of,
     routed_in,
 )
@@ -116,6 +117,7 @@ __all__ = [
     "keep_answers",
     "last_case_of",
     "list_cases",
+    "longest",
     "may_refuse",
     "needs_two",
     "note_look",

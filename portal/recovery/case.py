@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy import case as either
 
-from portal import clock
+from portal import clock, config
 from portal.account import STAFF, Account
 from portal.account.account import COLUMNS, read
 from portal.account.tables import accounts
@@ -21,6 +21,7 @@ from portal.recovery.tables import cases
 
 OPEN_LASTS = timedelta(hours=72)  # until the answers are judged: over a weekend (docs/decisions.md)
 GRANT_LASTS = timedelta(hours=24)  # product.md, «Numbers»: 24 hours to use the grant
+APPROVED_WITHIN = GRANT_LASTS  # after the wait, a second specialist may still agree
 LAST_NUMBER = LARGEST  # no case ever has it
 
 
@@ -232,6 +233,12 @@ _LIST = {
     .limit(bindparam("most"))
     for which, wheres in {Which.ALL: (), Which.OPEN: (_open,), Which.ENDED: (~_open,)}.items()
 }
+
+
+def longest() -> timedelta:
+    """How long a case may be open at most: until then its browser has to be known."""
+    wait = max(config.settings.recovery_hours, config.settings.recovery_staff_hours)
+    return OPEN_LASTS + timedelta(hours=wait) + APPROVED_WITHIN + GRANT_LASTS
 
 
 def find(id: str) -> Case | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from flask import Blueprint, Response, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from portal import access, agents, clock, config, diagnostics, language, networks
+from portal import access, agents, clock, config, diagnostics, language, networks, recovery
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.diagnostics import Diagnostics
@@ -21,7 +21,6 @@ from portal.pages import htmx, respond, retry_after, sorry
 
 bp = Blueprint("diagnostics", __name__, url_prefix="/diagnostics")
 
-COOKIE_SECONDS = 8 * 24 * 3600  # the case that it proves waits 72 hours, and is open 24 more
 MOST_OFF = 30  # seconds: the step of TOTP codes
 MILLISECONDS = re.compile(r"-?[0-9]{1,16}")  # since 1970, as a browser's Date says it
 
@@ -69,7 +68,7 @@ def begin() -> ResponseReturnValue:
     response.set_cookie(
         _cookie_name(),
         kept,
-        max_age=COOKIE_SECONDS,
+        max_age=recovery.longest(),
         secure=config.settings.is_https,
         httponly=True,
         samesite="Lax",

@@ -34,7 +34,7 @@ from portal.organisation import Draft, MovedError, Organisation, Status
 from portal.outbox import Failed
 from portal.pages import respond, retry_after
 from portal.routes.account import stale
-from portal.verification import Outcome, Sent, Verification
+from portal.verification import Sent, Verification
 
 bp = Blueprint("organisations", __name__, url_prefix="/organisations")
 bp.before_request(access.only(Role.ADMINISTRATOR))
@@ -74,7 +74,7 @@ class Line(NamedTuple):
     def is_unmended(self) -> bool:
         """Whether it is just what a specialist returned with remarks."""
         last = self.verification if self.organisation.is_administrators_turn else None
-        return _is_unmended(self.organisation, last)
+        return verification.is_untouched(self.organisation, last)
 
     @property
     def is_awaited(self) -> bool:
@@ -144,7 +144,7 @@ class View(NamedTuple):
     @property
     def is_unmended(self) -> bool:
         """Whether it is just what a specialist returned with remarks."""
-        return _is_unmended(self.organisation, self.returned)
+        return verification.is_untouched(self.organisation, self.returned)
 
     @property
     def is_awaited(self) -> bool:
@@ -345,13 +345,6 @@ def _too_soon(until: datetime) -> str:
         "За сутки отправлено слишком много запросов. Новый можно отправить %(moment)s.",
         moment=language.moment(until),
     )
-
-
-def _is_unmended(found: Organisation, last: Verification | None) -> bool:
-    """Whether nobody has changed the record since that verification came back with remarks."""
-    if last is None or last.outcome is not Outcome.RETURNED:
-        return False
-    return last.record_id == found.record_id
 
 
 def _seen_in(line: Line) -> list[object]:

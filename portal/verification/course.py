@@ -62,13 +62,22 @@ def missing(found: Organisation) -> list[str]:
     return [*needed, REMARKS] if is_unmended(found) else needed
 
 
+def is_untouched(found: Organisation, last: Verification | None) -> bool:
+    """Whether nobody has changed the record since that verification came back with remarks."""
+    if last is None or last.outcome is not Outcome.RETURNED:
+        return False
+    return last.record_id == found.record_id
+
+
 def is_unmended(found: Organisation) -> bool:
     """Whether it is just what a specialist returned with remarks on its rows.
 
-    Sending it again would open the operational part, whatever the remarks say.
+    Sending it again would open the operational part, whatever the remarks say. What was changed and
+    changed back is another record that says the same.
     """
     last = returned(found) if found.status is Status.EDITING else None
-    return last is not None and last.record_id == found.record_id and any(last.remarks)
+    record = organisation.find_record(last.record_id) if last and any(last.remarks) else None
+    return record is not None and (record.details, record.person) == (found.details, found.person)
 
 
 def submit(found: Organisation, by: Account, address: object) -> Sent:

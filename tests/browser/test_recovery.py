@@ -405,7 +405,7 @@ def test_an_administrator_resets_who_was_sent_to_them(lose: Callable[..., Loss])
     press(computer, "open-case")
     expect(computer.get_by_test_id("turn")).to_contain_text(boss.account.name)
     loss.sit_down()
-    for name in ("type-number", "refuse-open", "approve", "decide"):
+    for name in ("type-number", "approve", "decide"):
         expect(desk.get_by_test_id(name)).to_have_count(0)
     office.reload()
     asking = office.get_by_test_id("person").filter(has_text=EMAIL)

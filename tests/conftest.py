@@ -46,7 +46,6 @@ ENVIRONMENT = {
     "PORTAL_FLOOD_PER_MINUTE": "1000000",  # tests ask more in a minute than people do
     "PORTAL_FLOOD_FORMS_PER_MINUTE": "1000000",
 }
-ROOM = 2**30  # bytes
 LOMOVA = Details(
     name="Общество с ограниченной ответственностью «Северный тракт»",
     short_name="ООО «Северный тракт»",
@@ -79,7 +78,7 @@ structlog.configure(
 def pytest_configure() -> None:
     """Keep the databases in memory: a commit waits for no disk."""
     memory = Path("/dev/shm")
-    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM:
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > postgresql.ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 

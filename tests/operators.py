@@ -89,7 +89,7 @@ class Operator:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()
-        assert ready.wait(5)
+        assert ready.wait(60)
 
     def stop(self) -> None:
         if not self._loop.is_closed():
@@ -102,7 +102,7 @@ class Operator:
         async def abort() -> None:
             self._abort()
 
-        asyncio.run_coroutine_threadsafe(abort(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(abort(), self._loop).result(60)
 
     def sends(self, id: str, stat: str, to: str = "79215550147", **what: Any) -> Future[Any]:
         """Send a receipt; what comes of that is known when the portal has answered."""

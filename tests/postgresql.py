@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Debian keeps it off the PATH, a folder for each version.
 PLACES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name))
+ROOM = 2**30  # bytes, in memory for the databases of a test run
 PORT = 5432  # of a Unix socket in a folder of its own, so nobody else has it
 # What is lost by a crash of this machine is lost for a test that is lost, too.
 HASTY = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
@@ -114,7 +115,8 @@ def program_path(name: str) -> str:
 def folder_for_servers(*, on_disk: bool = False) -> Iterator[Path]:
     """A folder for servers, in memory where there is room for one."""
     memory = Path("/dev/shm")
-    is_there = os.access(memory, os.W_OK) and not on_disk
+    has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM
+    is_there = has_room and not on_disk
     with tempfile.TemporaryDirectory(dir=memory if is_there else None) as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)

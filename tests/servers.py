@@ -91,7 +91,7 @@ class MailServer:
         self._loop, ready = asyncio.new_event_loop(), threading.Event()
         self._thread = threading.Thread(target=self._run, args=(listener, ready), daemon=True)
         self._thread.start()
-        assert ready.wait(5)
+        assert ready.wait(60)
 
     def stop(self) -> None:
         if self._loop.is_closed():
@@ -106,7 +106,7 @@ class MailServer:
     def hang_up(self) -> None:
         """Let go of every connection, as a server does with those that are idle."""
 
-        asyncio.run_coroutine_threadsafe(self._abort(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._abort(), self._loop).result(60)
 
     def to(self, recipient: str) -> list[Letter]:
         return [each for each in self.letters if recipient in each.recipients]

@@ -201,8 +201,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
 
 def connect(path: str) -> socket.socket:
     wire = socket.socket(socket.AF_UNIX)
-    wire.settimeout(8)
-    for _try in range(100):
+    wire.settimeout(30)
+    for _try in range(1200):
         with contextlib.suppress(OSError):
             wire.connect(path)
             return wire

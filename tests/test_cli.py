@@ -595,7 +595,7 @@ def test_a_port_that_is_taken_is_refused_in_a_sentence(environment: dict[str, st
             env=os.environ | environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=90,
             check=False,
         )
     assert ended.returncode == 2

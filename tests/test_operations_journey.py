@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portal import account, block, config, confirmation, organisation, verification
+from portal import account, block, clock, config, confirmation, organisation, verification
 from portal.account import Role
 from portal.block import Reminded
 from portal.database import db
@@ -151,7 +151,7 @@ def test_who_is_blocked_reads_why_since_when_and_who_can_open_it(
         found = organisation.find(ID)
     assert found
     assert page.named("closed-since").endswith("мск")
-    assert f"{found.status_since:%d.%m}" in page.named("closed-since")
+    assert f"{found.status_since.astimezone(clock.MOSCOW):%d.%m}" in page.named("closed-since")
     assert who in page.named("can-open")
     assert (ADMINISTRATOR in page.named("can-open")) == (who == SOKOLOVA)
     assert page.has("remind") == (who == SOKOLOVA)

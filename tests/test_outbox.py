@@ -403,7 +403,7 @@ def test_what_was_withdrawn_in_the_hands_of_a_worker_is_not_tried_again(
     sms_gateway.answers.append(servers.HANG)
     id = post_code()
     worker = new_worker()
-    assert sms_gateway.came.wait(5)
+    assert sms_gateway.came.wait(60)
     with db.writing():
         outbox.withdraw(id)
         db.commit()
@@ -440,7 +440,7 @@ def test_what_a_dead_worker_held_leaves_within_2_minutes_by_another(
     sms_gateway.answers.append(servers.HANG)
     held, waiting = post_code(), post_code()
     with new_process() as worker:
-        assert sms_gateway.came.wait(20)
+        assert sms_gateway.came.wait(60)
         worker.kill()
     outbox.deliver_due("sms", sms)
     assert state(held) is State.WAITING, "nobody knows yet that its worker died"
@@ -548,7 +548,7 @@ def test_a_worker_that_was_stopped_judges_nothing_that_is_in_another_s_hands(
         time.passes(minutes=2)
         sms_gateway.came.clear()
         workers.append(new_worker())
-        assert sms_gateway.came.wait(5), "another has it in hand"
+        assert sms_gateway.came.wait(60), "another has it in hand"
 
     outbox.deliver_due("sms", Interrupted(sms, meanwhile=two_minutes, sent=True))
     row = servers.message(id)
@@ -886,7 +886,7 @@ def test_the_log_tells_what_failed_and_nothing_of_whom(
     }
     unwritable = post_letter("no_such_letter")
     with new_process() as worker:
-        said, _nothing = worker.communicate(timeout=30)
+        said, _nothing = worker.communicate(timeout=90)
     assert worker.returncode == 0
     lines = [json.loads(line) for line in said.splitlines()]
     assert {line["message"]: line.get("reason") for line in lines} == ids | {unwritable: None}

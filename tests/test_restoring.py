@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from portal import account, campaign, cli, device, journal, verification
+from portal import account, campaign, cli, clock, device, journal, verification
 from portal.account import Role
 from portal.campaign import Line, State, Way
 from portal.campaign.tables import campaigns
@@ -290,7 +290,7 @@ def test_it_says_since_when_nothing_is_known_and_does_it_once(
     with db.reading():
         [newest, *_] = journal.lines(f"organisation:{ID}", most=1)
     first = restore()
-    assert f"{newest.at.astimezone():%H:%M}"[3:] in first.output.splitlines()[0]
+    assert f"{newest.at.astimezone(clock.MOSCOW):%d.%m.%Y %H:%M}" in first.output.splitlines()[0]
     assert "portal confirmations request --all-unconfirmed" in first.output
     before = lines(f"organisation:{ID}")
     again = CliRunner().invoke(cli.portal, ["database", "restored"], env=environment)

@@ -223,10 +223,10 @@ def test_who_was_too_fast_is_silent_for_a_while(
 ) -> None:
     monkeypatch.setattr(smpp, "PAUSE_SECONDS", 0.3)
     operator.answers.append(operators.THROTTLED)
-    assert refused(gateway) == (Reason.BUSY, False)
     began = real_time.monotonic()
+    assert refused(gateway) == (Reason.BUSY, False)
     assert gateway.send(OUTGOING) == "m-1"
-    assert real_time.monotonic() - began > 0.2
+    assert real_time.monotonic() - began >= 0.3
 
 
 def test_a_message_goes_on_where_it_was_interrupted(
@@ -394,8 +394,8 @@ def test_a_silent_link_is_asked_whether_it_lives(
     gateway: Smpp, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard(gateway)
-    monkeypatch.setattr(smpp, "ASKED_AFTER_SECONDS", 0.02)
-    until = real_time.monotonic() + 5
+    monkeypatch.setattr(smpp, "ASKED_AFTER_SECONDS", 0.5)
+    until = real_time.monotonic() + 60
     while operator.heard.count("enquire_link") < 3 and real_time.monotonic() < until:
         real_time.sleep(0.005)
         heard(gateway)

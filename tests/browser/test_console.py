@@ -7,13 +7,14 @@ scripts switched off. How the pages look is for the files named `…_pages.py`.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
 
-from portal import campaign, verification
+from portal import campaign, config, verification
 from portal.confirmation.course import prove
 from portal.database import db
 from portal.organisation import Status
@@ -76,6 +77,7 @@ def test_the_list_follows_and_keeps_what_was_ticked(life: Life) -> None:
 
 
 def test_a_campaign_moves_before_ones_eyes(life: Life) -> None:
+    config.use(replace(config.settings, campaign_per_minute=1))  # none is made up for
     life.own("ORG-004218")
     page = life.office("/devices")
     page.clock.install()
@@ -88,7 +90,7 @@ def test_a_campaign_moves_before_ones_eyes(life: Life) -> None:
         expect(page.get_by_test_id("progress")).to_have_text(f"{handled} из 2")
         expect(bar).to_have_js_property("value", handled)
         campaign.continue_due()
-        life.time.passes(seconds=1)
+        life.time.passes(minutes=1)
     expect(page.get_by_test_id("standing")).to_have_text("готов")
     expect(page.get_by_test_id("pause")).to_have_count(0)
 
@@ -194,9 +196,12 @@ def test_a_draft_changed_in_another_tab_is_shown_before_it_counts(life: Life) ->
     press(page, "to-compare")
     see(page, "change-phone")
     tab.get_by_test_id("position").fill("Директор")
+    life.watch.means(409)
+    press(tab, "to-compare")
+    expect(tab.get_by_test_id("notice")).to_contain_text("в другом окне")
+    expect(tab.get_by_test_id("position")).to_have_value("Директор")
     press(tab, "to-compare")
     see(tab, "change-position")
-    life.watch.means(409)
     press(page, "apply")
     expect(page.get_by_test_id("notice")).to_contain_text("в другом окне")
     see(page, "change-position")
@@ -211,6 +216,7 @@ def test_what_was_sent_in_one_tab_is_not_sent_in_the_other(life: Life) -> None:
     page = life.office()
     tab = page.context.new_page()
     tab.goto(PAGE)
+    tab.route(re.compile("seen="), lambda poll: poll.fulfill(status=204))  # it follows else
     press(page, "submit")
     expect(page.get_by_test_id("status")).to_have_text("Требует проверки")
     life.time.passes(minutes=1)

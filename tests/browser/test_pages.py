@@ -374,6 +374,7 @@ def missing(stage: Stage) -> Page:
 @scene("advice", "support-phone")
 def flood(stage: Stage) -> Page:
     found = stage.open()
+    stage.time.begins_a_minute()
     counts.use(replace(config.settings, flood_per_minute=1))
     stage.watch.means(429)
     found.reload()

@@ -6,7 +6,7 @@ Flask-Login keeps the session's token in the cookie; what it opens is for its ro
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 from flask import Flask, Response, abort, current_app, g, redirect, request, url_for
@@ -14,7 +14,7 @@ from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 
-from portal import account, journal, limits, networks, organisation
+from portal import account, clock, journal, limits, networks, organisation
 from portal.account import OPERATIONAL, Account, Role, session
 from portal.account.session import Session, Stage
 from portal.database import db
@@ -39,6 +39,7 @@ PATH = re.compile("(/[A-Za-z0-9_-]{1,40}){1,5}")  # of pages that somebody may c
 REFUSALS = (Limit(1000, timedelta(hours=24)),)  # lines of one account
 CHANGES_WITH = "csrf_token"  # Flask-WTF's, renewed with every new session
 START = "devices.page"
+A_PRESS = timedelta(seconds=10)  # who sees no answer yet presses again
 STARTS = {
     Role.SPECIALIST: "verifications.queue",
     Role.ADMINISTRATOR: "organisations.page",
@@ -103,6 +104,11 @@ def mine() -> Session:
     found = here()
     assert found, "the guard lets nobody pass who is not here"
     return found
+
+
+def is_same_press(by: str, at: datetime) -> bool:
+    """Whether what was done is what this press asks for: one's own, of the last seconds."""
+    return by == me().id and clock.now() < at + A_PRESS
 
 
 def agent() -> str:

@@ -1031,14 +1031,19 @@ def test_an_invitation_of_a_specialist_names_no_organisation(app: Flask, post: P
         assert "Организаци" not in body
 
 
-def test_a_long_list_of_organisations_is_cut_short(app: Flask) -> None:
-    ids = [f"ORG-{number}" for number in range(12)]
-    until = clock.now().isoformat()
-    said = render(
-        "invitation", person="", role="Администратор", organisations=ids, token="t", until=until
-    )
-    for body in (said[1], plain(said[2])):
-        assert "ORG-9 и ещё 2" in body
+def test_a_long_list_of_organisations_is_cut_short(
+    app: Flask, keep: Callable[..., None], post: Post
+) -> None:
+    ids = [f"ORG-{number:02}" for number in range(12)]
+    for id in ids:
+        keep(id, short_name=f"ООО «{id}»")
+        act(links.admit, EMAIL, Role.ADMINISTRATOR, id, "", "", "tests")
+    with db.reading():
+        invited = account.find_by_email(EMAIL)
+    act(links.send_invitation, invited, "tests")
+    (letter,) = post.letters(EMAIL)
+    for body in (letter.text, plain(letter.html)):
+        assert "ООО «ORG-09» и ещё 2" in body
         assert "ORG-10" not in body
         assert "Организации" in body
 

@@ -358,6 +358,23 @@ def test_drafts_and_lists_go(boss: Account, time: Time) -> None:
 # Accounts
 
 
+def test_a_code_that_was_shown_and_never_kept_is_wiped_the_day_after(
+    boss: Account, time: Time
+) -> None:
+    token = act(session.begin, boss, Stage.FULL, HERE, "Firefox")
+    with db.reading():
+        found = session.find(token)
+    assert found
+    act(lambda: session.keep(found, replacement="ABCD-EFGH"))
+    time.passes(hours=35)
+    assert "начатые шаги входов" not in swept()
+    time.passes(hours=2)
+    assert swept()["начатые шаги входов"] == 1
+    with db.reading():
+        assert [row.pending for row in db.all(select(sessions))] == [None]
+        assert account.session.seen_from(boss, HERE).times == 1
+
+
 def test_sign_ins_go_after_a_year_and_half_ones_after_a_month(boss: Account, time: Time) -> None:
     act(session.begin, boss, Stage.FULL, HERE, "Firefox")
     act(session.begin, boss, Stage.PASSWORD, HERE, "Firefox")

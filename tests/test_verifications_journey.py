@@ -327,6 +327,19 @@ def test_pressing_twice_takes_it_once(desk: Desk) -> None:
         assert len(db.all(select(events).where(events.c.name == "verification.taken"))) == 1
 
 
+def test_deciding_twice_decides_once_and_says_so(desk: Desk, time: Time) -> None:
+    browser = desk.at(desk.waiting()).press(TAKE)
+    form = browser.page.form_of(VERIFY)
+    press_twice(browser, VERIFY)
+    assert browser.status == 200
+    assert "Данные проверены" in browser.named("turn")
+    with db.reading():
+        assert len(db.all(select(events).where(events.c.name == "organisation.verified"))) == 1
+    time.passes(minutes=1)
+    late = browser.ask("post", form.action, data=form.fields | {"decision": "verify"})
+    assert late.status_code in {409, 422}, "that was another press"
+
+
 def test_of_two_who_press_at_once_one_has_it(desk: Desk) -> None:
     one = desk.waiting()
     browsers = desk.at(one), desk.at(one, desk.belova)

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, func, insert, select
 
 from portal import checks, clock, journal, keys, outbox, proofs
 from portal.account.tables import account_changes, accounts
@@ -107,6 +107,9 @@ _ORGANISATIONS = (
     .where(memberships.c.account_id == bindparam("of"))
     .order_by(memberships.c.organisation_id)
     .limit(FEW)
+)
+_HOW_MANY = (
+    select(func.count()).select_from(memberships).where(memberships.c.account_id == bindparam("of"))
 )
 _IS_OF = select(memberships.c.since).where(
     memberships.c.account_id == bindparam("of"),
@@ -265,6 +268,11 @@ def one_spelling(email: str) -> str:
 def fingerprints(email: str) -> tuple[bytes, ...]:
     """What an email is known by in the database, under each data key."""
     return keys.fingerprints(one_spelling(email), "email")
+
+
+def organisations_of(account: Account) -> int:
+    """How many organisations somebody belongs to; the account names the first few."""
+    return int(db.scalar(_HOW_MANY, of=account.id))
 
 
 def reload(id: str) -> Account:

@@ -20,6 +20,7 @@ from portal.account.account import (
     is_of,
     join,
     one_spelling,
+    organisations_of,
     reload,
     remember,
     tell,
@@ -163,6 +164,7 @@ def send_invitation(account: Account, actor: str) -> str:
         until=(clock.now() + config.settings.link_lifetime).isoformat(),
         role=ROLE_NAMES[account.role],
         organisations=_names(account),
+        more=max(0, organisations_of(account) - len(account.organisations)),
     )
     journal.record(account.chain, "account.invited", actor)
     return id

@@ -35,6 +35,7 @@ from portal.recovery.tables import cases, facts
 from portal.verification.tables import verifications
 
 LIMITS_KEPT = timedelta(days=2)  # the longest limit counts 24 hours back
+PENDING_KEPT = timedelta(days=1)  # of a session that is over
 SHORT_KEPT = timedelta(days=30)  # what worked for minutes or days: while somebody may ask about it
 ANSWERS_KEPT = OPEN_LASTS + timedelta(days=4)  # of a case whose time ran out: longer than any lasts
 TYPED_KEPT = timedelta(days=90)  # lines that were no organisation: while the list is worked on
@@ -121,6 +122,15 @@ KEEPING: tuple[Line, ...] = (
         (sessions.c.ends_at < BEFORE) & (sessions.c.stage != Stage.FULL),
         SHORT_KEPT,
         personal=("address", "agent", "pending"),
+    ),
+    Line(
+        sessions,
+        "начатые шаги входов",
+        "A code, a secret or a challenge that was shown and never kept: it is of no use any more.",
+        sessions.c.pending.is_not(None) & (sessions.c.ends_at < BEFORE),
+        PENDING_KEPT,
+        wiped={"pending": None},
+        personal=("pending",),
     ),
     Line(
         sessions,

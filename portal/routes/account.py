@@ -47,7 +47,7 @@ def sign_in() -> ResponseReturnValue:
 def enter_password() -> ResponseReturnValue:
     typed = request.form.get("email", "")[:LONGEST_EMAIL]
     if not is_own_form():
-        return _sign_in_page(typed, stale(), 422)
+        return _sign_in_page(typed, stale_secret(), 422)
     entry = password_step.enter(typed, request.form.get("password", ""), g.address, access.agent())
     previous = access.here()
     if entry.token and previous:
@@ -177,7 +177,7 @@ def _half_signed_in(page: Page) -> Session:
     if found is None:
         abort(redirect(url_for(".sign_in"), 303))
     if not is_own_form():
-        abort(page(found, stale(), 422))
+        abort(page(found, stale_secret(), 422))
     until = found.account.pause_ends_at
     if until:
         abort(retry_after(page(found, pause(until), 429), until))
@@ -303,7 +303,7 @@ def _choose(purpose: str) -> ResponseReturnValue:
     if request.method == "POST":
         typed, status = request.form.get("password", ""), 422
         if not is_own_form():
-            error = stale()
+            error = stale_secret()
         elif typed != request.form.get("again", ""):
             error = _("Пароли не совпадают. Введите одинаковые.")
         else:
@@ -372,8 +372,13 @@ def stale() -> str:
     return _("Страница устарела, и мы её обновили. Ничего не потеряно: нажмите кнопку ещё раз.")
 
 
+def stale_secret() -> str:
+    """The same where what was typed is not shown again."""
+    return _("Страница устарела, и мы её обновили. Введите ещё раз и нажмите кнопку.")
+
+
 def pause(until: datetime) -> str:
     return _(
-        "Слишком много неверных попыток. Войти можно будет %(moment)s.",
+        "Слишком много неверных попыток. Попробовать снова можно будет %(moment)s.",
         moment=language.moment(until),
     )

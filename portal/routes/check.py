@@ -11,7 +11,7 @@ from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
 from portal.pages import json_page, respond, retry_after
-from portal.routes.account import count_wrong, no_code, pause, stale, take_passkey, tries
+from portal.routes.account import count_wrong, no_code, pause, stale_secret, take_passkey, tries
 
 bp = Blueprint("check", __name__, url_prefix="/check")
 bp.before_request(access.only())
@@ -71,7 +71,7 @@ def passkey_options() -> ResponseReturnValue:
 def _must_be_judged() -> None:
     """Answer at once to an old form, or during a pause."""
     if not is_own_form():
-        abort(_page(stale(), 422))
+        abort(_page(stale_secret(), 422))
     until = access.me().pause_ends_at
     if until:
         abort(retry_after(_page(pause(until), 429), until))

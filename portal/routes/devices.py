@@ -18,7 +18,7 @@ from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
 from portal.pages import json_page, respond, sorry
-from portal.routes.account import dead_link, stale
+from portal.routes.account import dead_link, stale, stale_secret
 
 bp = Blueprint("devices", __name__, url_prefix="/devices")
 
@@ -145,7 +145,7 @@ def add_totp() -> ResponseReturnValue:
     if not secret:
         return redirect(url_for(".new"), 303)
     if not is_own_form():
-        return _new_page(stale(), 422)
+        return _new_page(stale_secret(), 422)
     try:
         name = _name()
     except BadValueError as bad:
@@ -257,7 +257,7 @@ def type_back() -> ResponseReturnValue:
     if "set" not in mine.pending:
         return redirect(access.start() if mine.stage is Stage.FULL else url_for(".new"), 303)
     if not is_own_form():
-        return _codes_page(stale(), 422)
+        return _codes_page(stale_secret(), 422)
     if not device.prove_codes(owner, mine.pending["set"], request.form.get("code", ""), g.address):
         return _codes_page(_("Такого кода в этом списке нет. Введите любой из десяти."), 422)
     account.tell(owner, "codes.made", g.address)

@@ -45,7 +45,6 @@ A_WHILE = timedelta(minutes=2)  # so long a countdown says more than a moment
 LINES = 10  # of the journal on an organisation's page
 ASKS_FOR = {"phone": "code", "email": "email_link"}  # which message asks for which contact
 SHOWN_BESIDE = "confirmation"  # the letter of a request has a row of its own while it matters
-A_PRESS = timedelta(seconds=10)  # who sees no answer yet presses again
 DONE = {  # what was just done, as the address says
     "applied": mark("Изменения применены."),
     "sent": mark("Отправлено на проверку."),
@@ -178,7 +177,7 @@ def request_confirmation(id: str) -> ResponseReturnValue:
     found = _shown(id)
     last = confirmation.last_request(found.id)
     if not _is_shown(last):
-        if last and _is_same_press(last.requested_by, last.requested_at):
+        if last and access.is_same_press(last.requested_by, last.requested_at):
             return _back_to(found, "requested")
         return _conflict(found, _("Запрос уже обновили в другом окне: вот как обстоит дело."))
     until = confirmation.may_request_at(found)
@@ -207,7 +206,7 @@ def submit(id: str) -> ResponseReturnValue:
     sent = verification.submit(found, access.me(), g.address)
     if sent is Sent.NOT_NOW:
         waiting = verification.open_one(found.id)
-        if waiting and _is_same_press(waiting.submitted_by, waiting.submitted_at):
+        if waiting and access.is_same_press(waiting.submitted_by, waiting.submitted_at):
             return _back_to(found, "sent")
         return _conflict(found, _("Отправить на проверку сейчас нельзя: вот как обстоит дело."))
     if sent is Sent.NOT_READY:
@@ -244,11 +243,6 @@ def _shown(id: str) -> Organisation:
 def _is_shown(last: Request | None) -> bool:
     """Whether the last request is the one that the page showed."""
     return request.form.get("request", "") == (last.id if last else "")
-
-
-def _is_same_press(by: str, at: datetime) -> bool:
-    """Whether what was done is what this press asks for: one's own, of the last seconds."""
-    return by == access.me().id and clock.now() < at + A_PRESS
 
 
 def _back_to(found: Organisation, done: str) -> ResponseReturnValue:

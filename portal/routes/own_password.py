@@ -10,7 +10,7 @@ from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
 from portal.pages import respond, retry_after
-from portal.routes.account import pause, stale
+from portal.routes.account import pause, stale_secret
 
 bp = Blueprint("own_password", __name__, url_prefix="/devices/password")
 
@@ -32,7 +32,7 @@ def page() -> ResponseReturnValue:
 def change() -> ResponseReturnValue:
     old, chosen = request.form.get("old", ""), request.form.get("password", "")
     if not is_own_form():
-        return _page(stale())
+        return _page(stale_secret())
     if not old:
         return _page(_("Введите нынешний пароль."), "old")
     if chosen != request.form.get("again", ""):

@@ -20,10 +20,12 @@ from portal.language import gettext as _
 from portal.organisation import MovedError, Organisation
 from portal.pages import json_page, respond
 from portal.routes.account import stale
-from portal.verification import LONGEST_REMARK, Verification
+from portal.verification import LONGEST_REMARK, Outcome, Verification
 
 bp = Blueprint("verifications", __name__)
 bp.before_request(access.only(Role.SPECIALIST))
+
+DECISIONS = {"verify": Outcome.VERIFIED, "return": Outcome.RETURNED}  # by their buttons
 
 ON_A_PAGE = 50
 BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -154,8 +156,19 @@ def decide(id: str) -> ResponseReturnValue:
 def moved(_error: MovedError) -> ResponseReturnValue:
     """Somebody was first, or the record is another one: show what is true now."""
     db.begin(writes=False)
-    id = str((request.view_args or {})["id"])
-    return _page(_found(id), _("Решение не принято: вот как обстоит дело."), 409)
+    found = _found(str((request.view_args or {})["id"]))
+    if _was_decided_so(found):
+        return redirect(url_for(".page", id=found.id), 303)
+    return _page(found, _("Решение не принято: вот как обстоит дело."), 409)
+
+
+def _was_decided_so(found: Verification) -> bool:
+    """Whether the same button was pressed twice."""
+    is_it = found.outcome is DECISIONS.get(request.form.get("decision", ""))
+    is_record = request.form.get("record") == str(found.record_id)
+    if not is_it or not is_record or found.ended_at is None:
+        return False
+    return access.is_same_press(found.specialist_id or "", found.ended_at)
 
 
 # What a caller names

@@ -422,13 +422,13 @@ def test_codes_are_sent_again_after_longer_and_longer_waits(
 ) -> None:
     browser.open(post.link()).press(PHONE)
     for number, wait in enumerate((30, 60, 120, 300), start=1):
-        time.passes(seconds=wait - 2)
+        time.passes(seconds=wait - 20)
         browser.press(AGAIN)
         assert browser.status == 429
-        assert int(browser.response.headers["Retry-After"]) <= 2
-        assert "можно отправить через 0:0" in browser
+        assert int(browser.response.headers["Retry-After"]) <= 20
+        assert "можно отправить через 0:" in browser
         assert len(post.codes()) == number
-        time.passes(seconds=2)
+        time.passes(seconds=20)
         assert browser.press(AGAIN).status == 200
         assert len(post.codes()) == number + 1
 

@@ -378,12 +378,15 @@ def test_who_waits_opens_another_connection_when_its_own_broke(
 
 
 class Slow:
-    """A gateway that is in no hurry."""
+    """A gateway that is in no hurry, and waits for the other one before it begins."""
 
-    def __init__(self) -> None:
+    def __init__(self, both: threading.Barrier) -> None:
         self.arrived: list[str] = []
+        self._both = both
 
     def send(self, message: Outgoing) -> str:
+        if not self.arrived:
+            self._both.wait(60)
         time.sleep(0.002)
         self.arrived.append(message.id)
         return message.id
@@ -398,7 +401,8 @@ def test_two_workers_share_what_is_due_and_hand_nothing_over_twice(app: Flask) -
         for number in range(200):
             outbox.post("email", "queue", f"{number}@example.ru", count=1, at=now, name="")
         db.commit()
-    gateways = [Slow(), Slow()]
+    both = threading.Barrier(2)
+    gateways = [Slow(both), Slow(both)]
     threads = [threading.Thread(target=_deliver, args=(app, gateway)) for gateway in gateways]
     for thread in threads:
         thread.start()
@@ -427,7 +431,7 @@ class Unlucky(Slow):
     """A gateway at which the database goes away, for a while, just when a message has left."""
 
     def __init__(self, server: Server) -> None:
-        super().__init__()
+        super().__init__(threading.Barrier(1))
         self._server = server
 
     def send(self, message: Outgoing) -> str:

@@ -78,8 +78,8 @@ def gateway(operator: Operator) -> Iterator[Smpp]:
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is waited for longer than a moment."""
-    monkeypatch.setattr(smpp_wire, "ANSWER_SECONDS", 0.6)
-    monkeypatch.setattr(smpp_wire, "TIMEOUT_SECONDS", 0.6)
+    monkeypatch.setattr(smpp_wire, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(smpp_wire, "TIMEOUT_SECONDS", 1)
     monkeypatch.setattr(smpp, "BOUND_AGAIN_SECONDS", (0,))
 
 

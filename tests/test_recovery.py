@@ -603,6 +603,20 @@ def test_the_evidence_says_where_the_computer_is_and_whether_it_is_known(
     assert seen.seen.last <= clock.now()
 
 
+def test_of_many_organisations_each_channel_is_known(
+    scene: Scene, keep: Callable[..., None]
+) -> None:
+    boss = enrol("boss@sever-trakt.example", Role.ADMINISTRATOR).account
+    for number in range(12):
+        keep(f"ORG-9{number:02}", networks=f"10.20.{number}.0/24 10.21.{number}.0/24")
+        act(account.join, boss, f"ORG-9{number:02}", "tests")
+    other = Scene(boss, scene.specialist, scene.second)
+    other.open()
+    cookie = act(diagnostics.begin, boss.id, "10.21.11.7", CHROME)
+    other.claim(number=look(diagnostics.of_browser, cookie).number)
+    assert look(recovery.evidence, load(other.case)).place is Place.ORGANISATION
+
+
 @pytest.mark.parametrize(
     ("address", "place"),
     [("10.30.0.1", Place.STAFF), ("203.0.113.9", Place.OUTSIDE), ("", Place.OUTSIDE)],

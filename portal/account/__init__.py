@@ -16,6 +16,7 @@ from portal.account.account import (
     find_by_email,
     is_of,
     join,
+    networks_of,
     tell,
     write,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "is_of",
     "join",
     "may_invite_at",
+    "networks_of",
     "operational_users_of",
     "organisations_left_alone",
     "people_of",

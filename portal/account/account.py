@@ -11,9 +11,11 @@ from sqlalchemy import bindparam, func, insert, select
 from portal import checks, clock, journal, keys, outbox, proofs
 from portal.account.tables import account_changes, accounts
 from portal.checks import LONGEST_EMAIL, BadValueError
+from portal.config import Network
 from portal.database import db
 from portal.language import gettext as _
 from portal.language import mark
+from portal.networks import parse_networks
 from portal.organisation import memberships, organisations
 
 
@@ -110,6 +112,12 @@ _ORGANISATIONS = (
 )
 _HOW_MANY = (
     select(func.count()).select_from(memberships).where(memberships.c.account_id == bindparam("of"))
+)
+_NETWORKS = (
+    select(organisations.c.networks)
+    .distinct()
+    .join(memberships, memberships.c.organisation_id == organisations.c.id)
+    .where(memberships.c.account_id == bindparam("of"), organisations.c.networks != "")
 )
 _IS_OF = select(memberships.c.since).where(
     memberships.c.account_id == bindparam("of"),
@@ -273,6 +281,13 @@ def fingerprints(email: str) -> tuple[bytes, ...]:
 def organisations_of(account: Account) -> int:
     """How many organisations somebody belongs to; the account names the first few."""
     return int(db.scalar(_HOW_MANY, of=account.id))
+
+
+def networks_of(account: Account) -> tuple[Network, ...]:
+    """The secure channels of one's organisations, of all of them."""
+    return tuple(
+        each for row in db.all(_NETWORKS, of=account.id) for each in parse_networks(row[0])
+    )
 
 
 def reload(id: str) -> Account:

@@ -18,7 +18,6 @@ from portal import (
     diagnostics,
     limits,
     networks,
-    organisation,
     outbox,
 )
 from portal.account import Account, session
@@ -223,8 +222,7 @@ def evidence(case: Case) -> Evidence | None:
 
 def _place(case: Case, text: str) -> Place:
     address = networks.parse(text)
-    known_organisations = [organisation.find(id) for id in case.owner.organisations]
-    if any(networks.is_inside(address, each.networks) for each in known_organisations if each):
+    if networks.is_inside(address, account.networks_of(case.owner)):
         return Place.ORGANISATION
     if networks.is_inside(address, config.settings.secure_networks):
         return Place.CHANNEL

@@ -229,6 +229,15 @@ def test_a_code_that_was_not_written_down_yet_is_found_again(
     assert not inside.open("/devices").has("replacement-waits")
 
 
+def test_new_codes_replace_what_was_not_written_down(
+    petrov: Person, new_browser: NewBrowser
+) -> None:
+    inside = petrov.sign_in_by_code(new_browser(), petrov.codes[0])
+    inside.open("/devices").press(NEW_CODES)
+    inside.press(KEPT, code=codes_on(inside)[2])
+    assert not inside.open("/devices").has("replacement-waits"), "it is of a set that is gone"
+
+
 def test_a_passkey_that_fails_takes_nothing_away(
     inside: Browser, petrov: Person, time: Time
 ) -> None:

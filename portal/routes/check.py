@@ -41,7 +41,8 @@ def enter() -> ResponseReturnValue:
     # Who took longer than five minutes over the picture or the codes finds them again.
     kept = {name: value for name, value in found.pending.items() if name != "challenge"}
     if not factor:
-        session.keep(found, **kept)
+        if answer:
+            session.keep(found, **kept)
         wrong = count_wrong(found)
         if wrong.paused_until:
             return retry_after(_page(pause(wrong.paused_until), 429), wrong.paused_until)

@@ -265,7 +265,7 @@ def type_back() -> ResponseReturnValue:
         access.let_in(session.renew(mine, "enrolment", g.address, access.agent()))
         db.commit()
         return redirect(access.start(), 303)
-    _keep()
+    session.keep(mine)  # a code in place of a spent one was of the set that is gone now
     db.commit()
     return redirect(url_for(".page", done="codes"), 303)
 

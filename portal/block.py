@@ -137,7 +137,8 @@ def waits_for(found: Organisation) -> Waits | None:
     progress = confirmation.progress_of([found.id])[found.id]
     contacts = tuple(kind for kind in ("phone", "email") if kind not in progress.proved)
     last = progress.last
-    if verification.is_untouched(found, verification.returned(found)):
+    returned = verification.returned(found)
+    if verification.is_untouched(found, returned) or verification.is_unmended(found):
         step = Step.REMARKS
     elif not contacts:
         step = Step.SENDING

@@ -169,12 +169,16 @@ OUTDATED = {  # where sending again would be right, had it not come too late
 }
 # A case has one code, so nobody gets another one without a new case.
 LOST = {
-    "case_code": Action(
+    (Reason.REFUSED, "case_code"): Action(
         _(
             "Код не дошёл, и второго не будет. Уточните у владельца email: неверный исправит "
-            "оператор портала. Закройте обращение отказом, и пусть владелец начнёт новое."
+            "оператор портала. Если обращение ещё открыто, закройте его отказом; пусть владелец "
+            "начнёт новое."
         )
-    )
+    ),
+    (Reason.EXPIRED, "case_code"): Action(
+        _("Код не успел уйти, и второго не будет: пусть владелец начнёт новое обращение.")
+    ),
 }
 ELSE = Action(OPERATOR, CALL_SUPPORT)
 
@@ -209,8 +213,9 @@ def what(message: Failed) -> str:
 def _action(message: Failed) -> Action:
     to = whose(message)
     action = ACTIONS.get((message.reason, to, message.channel), ELSE)
-    if message.letter in LOST and not message.may_be_sent_again:
-        return LOST[message.letter]
+    lost = LOST.get((message.reason, message.letter))
+    if lost and not message.may_be_sent_again:
+        return lost
     return OUTDATED[to] if action.again and not message.may_be_sent_again else action
 
 

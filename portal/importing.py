@@ -155,6 +155,8 @@ def _completed(entry: Entry) -> Entry:
     if found is None:
         return entry
     known = {name: organisation.start_of(found).values[name] for name in entry.unsaid}
+    if not entry.details.is_same_person(found.details):
+        known.pop("patronymic", None)  # it was somebody else's
     networks = known.pop("networks", entry.networks)
     return entry._replace(details=replace(entry.details, **known), networks=networks)
 

@@ -224,6 +224,10 @@ def test_a_code_that_was_not_written_down_yet_is_found_again(
     inside.open("/devices/codes/replacement")
     assert petrov.step_up(inside).path == "/devices/codes/replacement"
     time.passes(minutes=6)
+    page = inside.page
+    inside.press("Код записан", csrf_token="old")
+    assert (inside.status, new in inside) == (422, False), "whoever has the cookie is shown nothing"
+    inside.page = page
     inside.press("Код записан")
     assert inside.path != "/check", "it shows nothing, so it asks for nothing"
     assert not inside.open("/devices").has("replacement-waits")

@@ -294,6 +294,13 @@ def test_what_another_window_kept_meanwhile_is_not_lost(boss: Person, office: Br
     office.press(SHOW, phone=OTHER_PHONE)
     second.press(SHOW, email="new@sever-trakt.example")
     assert second.status == 409
+    for faulty in ({"csrf_token": "old"}, {"email": "кириллица"}):
+        third = tab(office).open(EDIT)
+        third.page.form_of(SHOW).fields.pop("draft")
+        third.press(SHOW, position="Механик", **faulty)
+        assert third.status == 422
+        third.press(SHOW, email=LOMOVA.email)
+        assert third.status == 409, "what was wrong in between does not show the draft"
     assert "Черновик тем временем сохранили в другом окне" in second.named("notice")
     assert second.page.form_of(SHOW).fields["email"] == "new@sever-trakt.example"
     assert draft_of(boss).details.phone == OTHER_PHONE

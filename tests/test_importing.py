@@ -400,6 +400,10 @@ def test_what_a_file_has_no_column_for_stays_as_it_is(app: Flask, file: Path) ->
     assert (tally.same, tally.new, refusals) == (1, 1, [])
     assert found() == before
     assert (found("ORG-2").details.patronymic, found("ORG-2").networks) == ("", ())
+    another = {"responsible_last_name": "Петров", "responsible_first_name": "Иван"}
+    keep(file, table(another | {"id": "ORG-1"}, columns=needed))
+    assert found().details.full_name == "Петров Иван", "the patronymic was somebody else's"
+    keep(file, table(own))
     empty = {"secure_networks": "", "postal_address": "", "responsible_patronymic": ""}
     tally, _ = keep(file, table(empty))
     assert (tally.changed, found().networks) == (1, ()), "an empty cell says that it is empty"

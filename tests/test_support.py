@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pysqlite3
 import pytest
 
 from portal import account, config, recovery
@@ -276,6 +278,31 @@ def test_every_look_is_in_the_journal_once_a_day(lost: Callable[..., Loss], time
     time.passes(hours=25)
     loss.sit_down_second()
     assert [row.actor for row in events("case.looked_up")] == [*ids, ids[0], ids[1]]
+    time.passes(hours=25)
+    desk = loss.second.sign_in(loss.other_desk)
+    for button in ("refuse", "number"):  # a page that says what was wrong shows it, too
+        assert desk.send(f"{loss.address}/{button}").status >= 400
+    assert [row.actor for row in events("case.looked_up")][4:] == [ids[1]]
+
+
+@pytest.mark.sqlite
+def test_looking_once_more_waits_for_no_writer(loss: Loss) -> None:
+    loss.ask()
+    loss.sit_down_second()
+    with closing(pysqlite3.connect(db.url.removeprefix("sqlite:///"))) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        assert loss.other_desk.open(loss.address).status == 200
+
+
+def test_nobody_finds_a_phone_by_guessing(loss: Loss) -> None:
+    desk = loss.specialist.sign_in(loss.desk).open("/support/cases/new")
+    who = {"email": loss.email, "service": "cabinet"}
+    for number in range(20):
+        desk.press(OPEN_BY_PHONE, **who, phone=f"+7921555{number:04}")
+        assert desk.status == 422
+    desk.press(OPEN_BY_PHONE, **who, phone=PHONE)
+    assert desk.status == 409
+    assert len(events("case.denied")) == 20
 
 
 def test_of_a_case_of_an_administrator_the_specialists_may_only_stop_it(

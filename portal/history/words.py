@@ -184,9 +184,6 @@ EVENTS = {
     "case.approval_refused": Event(
         Kind.RECOVERY, _("Отказано: подтверждать решение должен другой, обращение № %(case)s")
     ),
-    "case.refusal_refused": Event(
-        Kind.RECOVERY, _("Отказано: закрыть чужое обращение нельзя, № %(case)s")
-    ),
     "case.own_refused": Event(
         Kind.RECOVERY, _("Отказано: своим обращением занимается другой, № %(case)s")
     ),

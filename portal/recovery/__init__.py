@@ -27,6 +27,7 @@ from portal.recovery.assisted import (
     claim_number,
     decide,
     evidence,
+    is_new_look,
     keep_answers,
     note_look,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "evidence",
     "find",
     "grant_by_administrator",
+    "is_new_look",
     "is_understood",
     "keep_answers",
     "last_case_of",

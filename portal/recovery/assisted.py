@@ -185,7 +185,7 @@ def claim_number(case: Case, specialist: Account, typed: str, address: object) -
     elif not db.changed(_CLAIM_ANEW, of=case.id, by=specialist.id, to=found.id):
         raise NotOpenError(known(case.id).standing)
     note(case, "number_claimed", specialist.id, address, diagnostics=found.id)
-    look_up(case, specialist, address)
+    note_look(known(case.id), specialist, address)
     return Claim.FOUND
 
 
@@ -197,14 +197,20 @@ def look_up(case: Case, specialist: Account, address: object) -> None:
     note(case, "looked_up", specialist.id, address)
 
 
-def note_look(case: Case, specialist: Account, address: object) -> bool:
-    """Write down that a page shows the evidence to somebody; False if that is known for today."""
-    name = f"looks of {specialist.id} at {case.id}"
-    if limits.free_at(name, LOOKS):
-        return False
-    limits.use(name)
-    look_up(case, specialist, address)
-    return True
+def is_new_look(case: Case, specialist: Account) -> bool:
+    """Whether there is evidence to be seen, and this is the first look of somebody today."""
+    return bool(case.diagnostics_id) and not limits.free_at(_look(case, specialist), LOOKS)
+
+
+def note_look(case: Case, specialist: Account, address: object) -> None:
+    """Write down that somebody is shown the evidence, once a day."""
+    if is_new_look(case, specialist):
+        limits.use(_look(case, specialist))
+        look_up(case, specialist, address)
+
+
+def _look(case: Case, specialist: Account) -> str:
+    return f"looks of {specialist.id} at {case.id}"
 
 
 def evidence(case: Case) -> Evidence | None:

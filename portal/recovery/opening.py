@@ -28,7 +28,7 @@ from portal.recovery.course import cancel_link, move
 from portal.recovery.questions import catalogue
 from portal.recovery.tables import cases
 
-DENIALS = (Limit(20, timedelta(hours=24)),)  # lines of one account: who asks on fills no journal
+DENIALS = (Limit(20, timedelta(hours=24)),)  # of one account by one person, each with its line
 PER_ACCOUNT = (Limit(3, timedelta(hours=24)),)  # so that verdicts are no oracle
 
 
@@ -117,6 +117,8 @@ def open_by_specialist(
         return _denied(owner, Refusal.NOT_YOURS, specialist, address)
     if owner.id == specialist.id:
         return _denied(owner, Refusal.OWN, specialist, address)
+    if limits.free_at(_denials(owner, specialist), DENIALS):
+        return Refusal.TOO_MANY  # who goes on would find the phone by guessing
     if not owner.phone or owner.phone != _one_spelling(phone):
         return _denied(owner, Refusal.UNKNOWN, specialist, address)
     return _open_and_tell(owner, service, specialist, address)
@@ -239,8 +241,12 @@ def _tell_administrator(case: Case, administrator: Account, organisation_id: str
 
 
 def _denied(owner: Account, refusal: Refusal, opener: Account, address: object) -> Refusal:
-    name = f"denied cases of {owner.id}"
+    name = _denials(owner, opener)
     if not limits.free_at(name, DENIALS):
         limits.use(name)
         journal.record(owner.chain, "case.denied", opener.id, address, reason=refusal)
     return refusal
+
+
+def _denials(owner: Account, opener: Account) -> str:
+    return f"denied cases of {owner.id} by {opener.id}"

@@ -287,25 +287,21 @@ def _codes_page(error: str = "", status: int = 200) -> ResponseReturnValue:
 @bp.get("/codes/replacement")
 def replacement() -> ResponseReturnValue:
     """The code that takes the place of the one just spent."""
-    return _replacement_page()
+    code = access.mine().pending.get("replacement")
+    if not code:
+        return redirect(url_for(".page"), 303)
+    return respond("devices/replacement.html", code=code)
 
 
 @bp.post("/codes/replacement")
 def keep_replacement() -> ResponseReturnValue:
     if not is_own_form():
-        return _replacement_page(stale(), 422)
+        return _page(stale(), 422)  # the code itself is shown to who was asked for a factor
     device.keep_replacement(access.me().id)
     others = {name: kept for name, kept in access.mine().pending.items() if name != "replacement"}
     session.keep(access.mine(), **others)
     db.commit()
     return redirect(url_for(".page") if "lost" in request.form else access.start(), 303)
-
-
-def _replacement_page(error: str = "", status: int = 200) -> ResponseReturnValue:
-    code = access.mine().pending.get("replacement")
-    if not code:
-        return redirect(url_for(".page"), 303)
-    return respond("devices/replacement.html", status=status, code=code, error=error)
 
 
 # Changes

@@ -61,10 +61,10 @@ def keep(id: str) -> ResponseReturnValue:
     found = access.own_organisation(id)
     form, began = EditForm(), _began(found)
     if not is_own_form():
-        return edit_page(found, began, form, stale(), 422)
+        return edit_page(found, began, form, stale(), 422, seen=request.form.get("draft", ""))
     values = form.read(began.values)
     if any(form.errors.values()):
-        return edit_page(found, began, form, status=422)
+        return edit_page(found, began, form, status=422, seen=request.form.get("draft", ""))
     is_another_person = form.person.data == OTHER
     if values == began.values and not is_another_person:
         return _nothing_changed(found)
@@ -130,9 +130,18 @@ def _fresh_page(found: Organisation, notice: str = "", status: int = 200) -> Res
 
 
 def edit_page(
-    found: Organisation, began: Start, form: EditForm, notice: str = "", status: int = 200
+    found: Organisation,
+    began: Start,
+    form: EditForm,
+    notice: str = "",
+    status: int = 200,
+    seen: str | None = None,
 ) -> Response:
-    """The form as it is filled in; what is wrong stands beside its field."""
+    """The form as it is filled in; what is wrong stands beside its field.
+
+    `seen` is the draft that whoever fills it in knows of, if that is not the one that is kept.
+    """
+    kept = draft_of(found)
     wrong = [name for name in FORM_ORDER if form[name].errors]
     returned = verification.returned(found)
     return respond(
@@ -144,7 +153,8 @@ def edit_page(
         notice=notice,
         first_wrong=wrong[0] if wrong else "",
         is_outdated=not began.is_of(found),
-        draft=draft_of(found),
+        draft=kept,
+        seen=seen if seen is not None or kept is None else kept.version,
         remarks=returned.remarks if returned else {},
         organisation_fields=organisation.ORGANISATION_FIELDS,
         person_fields=organisation.PERSON_FIELDS,

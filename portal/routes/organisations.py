@@ -143,7 +143,8 @@ class View(NamedTuple):
     @property
     def is_unmended(self) -> bool:
         """Whether it is just what a specialist returned with remarks."""
-        return verification.is_untouched(self.organisation, self.returned)
+        is_untouched = verification.is_untouched(self.organisation, self.returned)
+        return is_untouched or verification.is_unmended(self.organisation)
 
     @property
     def is_awaited(self) -> bool:

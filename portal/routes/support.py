@@ -131,11 +131,6 @@ def case(id: str) -> ResponseReturnValue:
     found = _found(id)
     if request.args.get("seen") == found.version:
         return "", 204
-    if found.diagnostics_id and found.specialist_id != access.me().id:
-        db.begin(writes=True)
-        if recovery.note_look(found, access.me(), g.address):
-            db.commit()
-        db.begin(writes=False)
     return _page(found)
 
 
@@ -237,12 +232,8 @@ def refuse(id: str) -> ResponseReturnValue:
     reason = request.form.get("reason", "")
     if reason not in recovery.CHOSEN_REASONS:
         return _page(found, _("Выберите причину отказа."), 422, "reason")
-    refused = recovery.refuse(found, access.me(), Reason(reason), g.address)
-    if not refused:
-        _note("case.refusal_refused", found)
+    recovery.refuse(found, access.me(), Reason(reason), g.address)
     db.commit()
-    if not refused:
-        return _page(_found(id), _("Отказать может тот, кто занимается обращением."), 403)
     return redirect(url_for(".case", id=id), 303)
 
 
@@ -279,6 +270,14 @@ def _note(what: str, found: Case | None) -> None:
     journal.record(access.me().chain, what, access.me().id, g.address, **details)
 
 
+@db.again
+def _note_look(found: Case) -> None:
+    """The page shows the computer; what the request did before is committed, or undone anyway."""
+    with db.writing():
+        recovery.note_look(found, access.me(), g.address)
+        db.commit()
+
+
 def _page(
     found: Case,
     error: str = "",
@@ -292,6 +291,8 @@ def _page(
     `where` is the field, if there is one.
     """
     me = access.me()
+    if recovery.is_new_look(found, me):
+        _note_look(found)
     employers = [organisation.find(each) for each in found.owner.organisations]
     return respond(
         "support/case.html",

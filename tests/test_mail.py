@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import portal
-from portal import config, gateways, outbox
+from portal import clock, config, gateways, outbox
 from portal.database import db
 from portal.gateways import Outgoing, Reason, Trouble, mail
 from portal.gateways.mail import Smtp
@@ -441,6 +441,23 @@ def test_a_server_that_drops_or_hangs_is_tried_again(
     monkeypatch.undo()
     smtp.send(OUTGOING)
     assert mail_server.letters[-1].recipients == [LOMOVA.email]
+
+
+def test_a_letter_that_expires_while_the_server_gets_ready_does_not_leave(
+    smtp: Smtp, mail_server: MailServer, time: Time
+) -> None:
+    async def late(_server: Any, _session: Any, envelope: Any, address: str, _more: Any) -> str:
+        time.passes(minutes=11)
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    mail_server.handle_RCPT = late  # type: ignore[method-assign, assignment]
+    expiring = replace(OUTGOING, useful_until=clock.now() + timedelta(minutes=10))
+    assert refused(smtp, expiring) == (Reason.EXPIRED, True), "that is no refusal of the server's"
+    smtp.send(replace(OUTGOING, id="another"))
+    assert [each.headers["Message-ID"] for each in mail_server.letters] == [
+        f"<another@{config.settings.host}>"
+    ], "nothing else was taken for a letter"
 
 
 def test_a_server_that_is_not_there_is_tried_again(smtp: Smtp, mail_server: MailServer) -> None:

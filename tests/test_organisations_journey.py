@@ -523,6 +523,17 @@ def test_a_letter_that_was_tried_for_hours(office: Browser, boss: Person, time: 
     assert "не удалось передать за 4 часа" in office.named("letter")
 
 
+def test_of_a_letter_that_may_have_left_nothing_is_claimed(
+    office: Browser, boss: Person, time: Time
+) -> None:
+    office.open(PAGE).press(REQUEST)
+    time.passes(hours=5)
+    deliver_due("email", Broken(Reason.UNKNOWN, permanent=False))
+    boss.sign_in(office).open(PAGE)
+    assert "Неизвестно, ушло ли письмо" in office.named("letter")
+    assert "не доставлено" not in office.named("letter")
+
+
 def test_messages_that_never_left_are_warned_of(office: Browser, post: Post) -> None:
     office.open(PAGE).press(REQUEST)
     post.deliver()

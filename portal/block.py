@@ -137,8 +137,7 @@ def waits_for(found: Organisation) -> Waits | None:
     progress = confirmation.progress_of([found.id])[found.id]
     contacts = tuple(kind for kind in ("phone", "email") if kind not in progress.proved)
     last = progress.last
-    returned = verification.returned(found)
-    if verification.is_untouched(found, returned) or verification.is_unmended(found):
+    if verification.is_as_returned(found):
         step = Step.REMARKS
     elif not contacts:
         step = Step.SENDING

@@ -138,7 +138,9 @@ def _save(batch: list[Entry], actor: str, *, dry_run: bool) -> list[Outcome]:
     outcomes = []
     with db.writing():
         for entry in map(_completed, batch):
-            outcome = organisation.save(*entry[:-1], actor)
+            outcome = organisation.save(
+                entry.id, entry.details, entry.administrator_email, entry.networks, actor
+            )
             outcomes.append(outcome)
             found = organisation.find(entry.id) if outcome is Outcome.CHANGED else None
             if found:

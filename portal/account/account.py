@@ -278,7 +278,7 @@ def fingerprints(email: str) -> tuple[bytes, ...]:
     return keys.fingerprints(one_spelling(email), "email")
 
 
-def organisations_of(account: Account) -> int:
+def count_organisations(account: Account) -> int:
     """How many organisations somebody belongs to; the account names the first few."""
     return int(db.scalar(_HOW_MANY, of=account.id))
 

@@ -14,13 +14,13 @@ from portal.account.account import (
     Account,
     NotAllowedError,
     Role,
+    count_organisations,
     create,
     find,
     find_by_email,
     is_of,
     join,
     one_spelling,
-    organisations_of,
     reload,
     remember,
     tell,
@@ -164,7 +164,7 @@ def send_invitation(account: Account, actor: str) -> str:
         until=(clock.now() + config.settings.link_lifetime).isoformat(),
         role=ROLE_NAMES[account.role],
         organisations=_names(account),
-        more=max(0, organisations_of(account) - len(account.organisations)),
+        more=max(0, count_organisations(account) - len(account.organisations)),
     )
     journal.record(account.chain, "account.invited", actor)
     return id

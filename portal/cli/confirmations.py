@@ -17,7 +17,11 @@ def confirmations_group() -> None:
 
 @confirmations_group.command()
 @click.argument("ids", nargs=-1, metavar="ID…")
-@click.option("--all-unconfirmed", is_flag=True, help="All with none in force and no error.")
+@click.option(
+    "--all-unconfirmed",
+    is_flag=True,
+    help="All that have no request in force, and reported no error.",
+)
 def request(ids: tuple[str, ...], *, all_unconfirmed: bool) -> None:
     """Ask the responsible persons of organisations to confirm their contacts."""
     if bool(ids) == all_unconfirmed:

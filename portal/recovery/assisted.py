@@ -10,16 +10,7 @@ from enum import StrEnum
 
 from sqlalchemy import bindparam, update
 
-from portal import (
-    account,
-    agents,
-    clock,
-    config,
-    diagnostics,
-    limits,
-    networks,
-    outbox,
-)
+from portal import account, agents, clock, config, diagnostics, limits, networks, outbox
 from portal.account import Account, session
 from portal.account.session import Seen
 from portal.database import db
@@ -190,10 +181,7 @@ def claim_number(case: Case, specialist: Account, typed: str, address: object) -
 
 
 def look_up(case: Case, specialist: Account, address: object) -> None:
-    """Write down that a specialist was shown the evidence, or had facts compared.
-
-    Claiming a number and judging do it by themselves.
-    """
+    """Write down that a specialist was shown the evidence, or had facts compared."""
     note(case, "looked_up", specialist.id, address)
 
 

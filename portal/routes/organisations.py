@@ -143,8 +143,7 @@ class View(NamedTuple):
     @property
     def is_unmended(self) -> bool:
         """Whether it is just what a specialist returned with remarks."""
-        is_untouched = verification.is_untouched(self.organisation, self.returned)
-        return is_untouched or verification.is_unmended(self.organisation)
+        return verification.is_as_returned(self.organisation)
 
     @property
     def is_awaited(self) -> bool:

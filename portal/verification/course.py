@@ -69,6 +69,11 @@ def is_untouched(found: Organisation, last: Verification | None) -> bool:
     return last.record_id == found.record_id
 
 
+def is_as_returned(found: Organisation) -> bool:
+    """Whether it is what came back with remarks, be it that it was changed and changed back."""
+    return is_untouched(found, returned(found)) or is_unmended(found)
+
+
 def is_unmended(found: Organisation) -> bool:
     """Whether it is just what a specialist returned with remarks on its rows.
 

@@ -403,6 +403,7 @@ def inbox_sms(stage: Stage) -> Page:
     stage.fill_inbox()
     found.goto("/inbox")
     found.get_by_role("link", name="СМС").click()
+    expect(found.get_by_test_id("text")).to_be_visible()
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jinja2
 from werkzeug.routing import Rule
@@ -29,17 +29,23 @@ class Compiled(jinja2.BytecodeCache):
 
 COMPILED = Compiled()
 
-# Werkzeug writes two functions for each route that make its addresses: two thirds of what it takes
-# to make an application. They depend on the route alone, and are given it when they are called.
-_compile_builder: Callable[[Rule, bool], Callable[..., Any]] = Rule._compile_builder
+# What Werkzeug makes of a route takes most of the time that an application takes to begin. It
+# depends on the route alone, but for two functions that are given the route when they are called.
+_compile: Callable[[Rule], None] = Rule.compile
+_compiled: dict[tuple[object, ...], Rule] = {}
 
 
-def _compile_once(rule: Rule, append_unknown: bool = True) -> Callable[..., Any]:
-    words = (rule.rule, *rule._trace, repr(rule.defaults), append_unknown)
-    if words not in _builders:
-        _builders[words] = _compile_builder(rule, append_unknown)
-    return _builders[words]
+def _compile_once(rule: Rule) -> None:
+    words = (rule.rule, rule.subdomain, rule.host, rule.merge_slashes, repr(rule.defaults))
+    first = _compiled.get(words)
+    if first is None:
+        _compile(rule)
+        _compiled[words] = rule
+        return
+    rule.arguments = first.arguments
+    rule._parts, rule._trace, rule._converters = first._parts, first._trace, first._converters
+    for name in ("_build", "_build_unknown"):
+        setattr(rule, name, getattr(first, name).__func__.__get__(rule))
 
 
-_builders: dict[tuple[object, ...], Callable[..., Any]] = {}
-Rule._compile_builder = _compile_once  # type: ignore[assignment, method-assign]
+Rule.compile = _compile_once  # type: ignore[assignment, method-assign]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -101,9 +102,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         (tmp_path / "portal.db").write_bytes(copied.read_bytes())
         yield f"sqlite:///{tmp_path}/portal.db"
     else:
-        url = request.getfixturevalue("empty_postgresql")
-        yield url
-        postgresql.empty(url)
+        emptier: postgresql.Emptier = request.getfixturevalue("emptier")
+        yield emptier.url
+        emptier.empty()
 
 
 @pytest.fixture
@@ -155,14 +156,15 @@ def postgresql_server() -> Iterator[postgresql.Server]:
 
 
 @pytest.fixture(scope="session")
-def empty_postgresql(postgresql_server: postgresql.Server) -> str:
-    """The URL of a migrated database without rows, to be left without rows."""
+def emptier(postgresql_server: postgresql.Server) -> Iterator[postgresql.Emptier]:
+    """A migrated database without rows, and what leaves it without rows."""
     url = postgresql_server.create("portal")
     app = create_app(config.load(ENVIRONMENT | {"PORTAL_DATABASE_URL": url}))
     with app.app_context():
         schema.upgrade()
     db.dispose()
-    return url
+    with closing(postgresql.Emptier(url)) as emptier:
+        yield emptier
 
 
 @pytest.fixture(scope="session")

@@ -145,7 +145,20 @@ def wait_for_who_waits(url: str, seconds: float = 10) -> None:
             time.sleep(0.01)
 
 
-def empty(url: str) -> None:
-    """Take all rows away."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(EMPTY)
+class Emptier:
+    """Takes all rows away, through one connection: a new one knows none of the tables yet."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._connection = psycopg.connect(url, autocommit=True)
+
+    def empty(self) -> None:
+        try:
+            self._connection.execute(EMPTY)
+        except psycopg.OperationalError:  # a test ended all connections, this one, too
+            self.close()
+            self._connection = psycopg.connect(self.url, autocommit=True)
+            self._connection.execute(EMPTY)
+
+    def close(self) -> None:
+        self._connection.close()

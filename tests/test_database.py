@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-THREADS, TIMES = 8, 40
+THREADS, TIMES = 8, 15
 
 
 @pytest.fixture

@@ -209,7 +209,8 @@ class Loss:
         """The specialist's page of the case, after signing in where that is needed."""
         browser, person = browser or self.desk, person or self.specialist
         browser.open(self.address)
-        return person.sign_in(browser) if browser.page.heading == "Вход" else browser
+        is_in = browser.page.heading != "Вход"
+        return browser if is_in else person.come_in(browser).open(self.address)
 
     def sit_down_second(self) -> Browser:
         return self.sit_down(self.second, self.other_desk)

@@ -63,7 +63,7 @@ def to_devices(page: Page) -> None:
 
 def come_signed_in(page: Page, person: Person, site: str, address: str = INSIDE) -> None:
     """Have signed in elsewhere, which is quicker: the page's browser gets the cookie."""
-    browser = person.sign_in(Browser(current_app.test_client(), address))
+    browser = person.come_in(Browser(current_app.test_client(), address))
     page.context.add_cookies([{"name": "session", "value": cookie_of(browser), "url": site}])
 
 

@@ -560,9 +560,9 @@ def test_each_role_gets_what_is_its_own(
     app: Flask, new_world: Callable[[Role], World], new_browser: NewBrowser, role: Role
 ) -> None:
     world = new_world(role)
-    world.stranger.sign_in(new_browser())
-    world.me.sign_in(new_browser())
-    browser = world.me.sign_in(new_browser())
+    world.stranger.come_in(new_browser())
+    world.me.come_in(new_browser())
+    browser = world.me.come_in(new_browser())
     form = {
         "csrf_token": csrf(browser),
         "email": "nobody@izkt.example",
@@ -601,8 +601,8 @@ def test_nobody_signed_in_is_made_to_change_anything_by_another_site(
     app: Flask, new_world: Callable[[Role], World], new_browser: NewBrowser, role: Role
 ) -> None:
     world = new_world(role)
-    browser = world.me.sign_in(new_browser())
-    foreign = csrf(world.stranger.sign_in(new_browser()))
+    browser = world.me.come_in(new_browser())
+    foreign = csrf(world.stranger.come_in(new_browser()))
     watch = Watch()
     for row in ROWS:
         if row.method == "POST" and row.expected(role) != 403:
@@ -833,7 +833,7 @@ def test_from_elsewhere_every_page_of_staff_is_the_same(
     browsers = {
         "nobody": new_browser(),
         "half": world.colleague.enter_password(new_browser()),
-        "full": world.me.sign_in(new_browser()),
+        "full": world.me.come_in(new_browser()),
     }
     for browser in browsers.values():
         browser.address = OUTSIDE
@@ -856,7 +856,7 @@ def test_pages_for_everywhere_do_not_say_who_is_signed_in(
     new_world: Callable[[Role], World], new_browser: NewBrowser, path: str
 ) -> None:
     world = new_world(Role.ADMINISTRATOR)
-    browser = world.me.sign_in(new_browser())
+    browser = world.me.come_in(new_browser())
     browser.address = OUTSIDE
     page = browser.ask("get", path).text
     for words in (*SIGNED_IN, "Ясенева", world.me.account.email):
@@ -874,7 +874,7 @@ class TestOtherNetworks:
         self, app: Flask, new_world: Callable[[Role], World], new_browser: NewBrowser
     ) -> None:
         world = new_world(Role.ADMINISTRATOR)
-        browser = world.me.sign_in(new_browser(STAFF))
+        browser = world.me.come_in(new_browser(STAFF))
         assert is_in(browser)
         browser.address = INSIDE
         assert len(answers_from(app, {"full": browser}, world.mate.account.id)) == 1

@@ -125,7 +125,7 @@ WHO = ["a stranger", "an insider", "who opened the links", "who is signed in"]
 def signed_in(app: Flask) -> Browser:
     """A browser with a session in it, with a second factor of a moment ago."""
     administrator = enrol("a@sever-trakt.example", Role.ADMINISTRATOR)
-    return administrator.sign_in(Browser(app.test_client()))
+    return administrator.come_in(Browser(app.test_client()))
 
 
 @pytest.mark.parametrize("who", WHO)

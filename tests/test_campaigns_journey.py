@@ -56,7 +56,7 @@ def owner(keep: Callable[..., None]) -> Person:
 
 @pytest.fixture
 def desk(owner: Person, browser: Browser) -> Browser:
-    return owner.sign_in(browser)
+    return owner.come_in(browser)
 
 
 def outcome(browser: Browser) -> list[str]:

@@ -35,7 +35,7 @@ def specialist(keep: Callable[..., None]) -> Person:
 
 @pytest.fixture
 def console(specialist: Person, browser: Browser) -> Browser:
-    return specialist.sign_in(browser)
+    return specialist.come_in(browser).open("/deliveries")
 
 
 def states() -> list[tuple[str, str | None]]:

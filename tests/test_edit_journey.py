@@ -50,14 +50,14 @@ def boss(keep: Callable[..., None]) -> Person:
 @pytest.fixture
 def office(boss: Person, new_browser: Callable[..., Browser]) -> Browser:
     """The administrator's browser, signed in."""
-    return boss.sign_in(new_browser("10.20.4.2"))
+    return boss.come_in(new_browser("10.20.4.2"))
 
 
 @pytest.fixture
 def colleague(boss: Person, new_browser: Callable[..., Browser]) -> Browser:
     """Another administrator's browser, signed in."""
     other = enrol("b@sever-trakt.example", Role.ADMINISTRATOR, name="Белов Борис")
-    return other.sign_in(new_browser("10.20.4.3"))
+    return other.come_in(new_browser("10.20.4.3"))
 
 
 @pytest.fixture

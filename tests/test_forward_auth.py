@@ -50,7 +50,7 @@ def petrov(keep: Callable[..., None]) -> Person:
 
 @pytest.fixture
 def here(petrov: Person, new_browser: Callable[..., Browser]) -> Browser:
-    return petrov.sign_in(new_browser())
+    return petrov.come_in(new_browser())
 
 
 def access(browser: Browser, method: str = "get", **headers: str) -> Any:
@@ -115,7 +115,7 @@ def test_administrators_and_specialists_have_nothing_to_do_there(
 ) -> None:
     keep()
     bring(Status.VERIFIED)
-    assert ask(enrol("other@sever-trakt.example", role).sign_in(new_browser())) == 403
+    assert ask(enrol("other@sever-trakt.example", role).come_in(new_browser())) == 403
 
 
 def test_nobody_is_asked_to_sign_in(here: Browser, new_browser: Callable[..., Browser]) -> None:

@@ -252,7 +252,7 @@ def test_the_administrator_is_led_from_the_steps_and_from_the_form(
     keep: Callable[..., None], browser: Browser
 ) -> None:
     keep()
-    enrol("a@sever-trakt.example", Role.ADMINISTRATOR).sign_in(browser)
+    enrol("a@sever-trakt.example", Role.ADMINISTRATOR).come_in(browser)
     browser.open("/organisations/ORG-004217")
     assert help_here(browser) == "/help/administrator#statuses"
     assert help_here(browser.open("/organisations/ORG-004217/edit")) == "/help/administrator#edit"
@@ -260,7 +260,7 @@ def test_the_administrator_is_led_from_the_steps_and_from_the_form(
 
 def test_who_is_blocked_is_led_to_why(keep: Callable[..., None], browser: Browser) -> None:
     keep()
-    enrol("p@sever-trakt.example").sign_in(browser)
+    enrol("p@sever-trakt.example").come_in(browser)
     assert help_here(browser.open("/operations")) == "/help/operations#closed"
 
 
@@ -268,7 +268,7 @@ def test_an_empty_queue_says_how_verification_works(
     keep: Callable[..., None], browser: Browser
 ) -> None:
     keep()
-    enrol("o@izkt.example", Role.SPECIALIST).sign_in(browser)
+    enrol("o@izkt.example", Role.SPECIALIST).come_in(browser)
     assert help_here(browser.open("/verifications")) == "/help/specialist"
 
 

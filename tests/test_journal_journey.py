@@ -38,7 +38,7 @@ def administrator(keep: Callable[..., None]) -> Person:
 @pytest.fixture
 def reader(administrator: Person, new_browser: NewBrowser) -> Browser:
     """The administrator's browser."""
-    return administrator.sign_in(new_browser())
+    return administrator.come_in(new_browser())
 
 
 def note(count: int = 1, name: str = "codes.paused", chain: str = CHAIN) -> None:

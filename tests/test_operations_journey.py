@@ -58,7 +58,7 @@ def petrov(keep: Callable[..., None]) -> Person:
 
 @pytest.fixture
 def here(petrov: Person, new_browser: Callable[..., Browser]) -> Browser:
-    return petrov.sign_in(new_browser())
+    return petrov.come_in(new_browser()).open("/operations")
 
 
 def go(to: Status, id: str = ID) -> None:
@@ -86,7 +86,10 @@ def told(id: str = ID) -> list[str]:
 # The page
 
 
-def test_an_operational_user_begins_here(here: Browser) -> None:
+def test_an_operational_user_begins_here(
+    petrov: Person, new_browser: Callable[..., Browser]
+) -> None:
+    here = petrov.sign_in(new_browser())
     assert (here.path, here.page.heading) == ("/operations", "Операционная часть")
     assert LOMOVA.short_name in here
     assert "Оператор" in here
@@ -108,7 +111,7 @@ def test_each_role_has_its_functions(
 ) -> None:
     keep()
     bring(Status.VERIFIED)
-    page = enrol("someone@sever-trakt.example", role).sign_in(new_browser())
+    page = enrol("someone@sever-trakt.example", role).come_in(new_browser()).open("/operations")
     assert page.named("operations") == "открыта"
     assert page.every("function") == names
     addresses = {ORDERS: "orders", PACKAGES: "packages"}
@@ -123,7 +126,7 @@ def test_it_is_for_nobody_else(
     keep: Callable[..., None], new_browser: Callable[..., Browser], role: Role
 ) -> None:
     keep()
-    page = enrol("other@sever-trakt.example", role).sign_in(new_browser())
+    page = enrol("other@sever-trakt.example", role).come_in(new_browser())
     assert page.open("/operations").status == 403
     assert "Операционная часть" not in page
 

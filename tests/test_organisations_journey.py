@@ -48,14 +48,14 @@ def boss(keep: Callable[..., None]) -> Person:
 @pytest.fixture
 def office(boss: Person, new_browser: Callable[..., Browser]) -> Browser:
     """Their browser, on the page they begin with."""
-    return boss.sign_in(new_browser())
+    return boss.come_in(new_browser())
 
 
 @pytest.fixture
 def other_office(boss: Person, new_browser: Callable[..., Browser]) -> Browser:
     """The browser of another administrator of the same organisation."""
     second = enrol("second@sever-trakt.example", Role.ADMINISTRATOR, name="Второва Вера Ильинична")
-    return second.sign_in(new_browser())
+    return second.come_in(new_browser())
 
 
 def organisation_of(id: str = ID) -> Organisation:
@@ -145,7 +145,10 @@ def part(browser: Browser, url: str, name: str) -> Any:
 # The list
 
 
-def test_an_administrator_begins_with_the_list(office: Browser) -> None:
+def test_an_administrator_begins_with_the_list(
+    boss: Person, new_browser: Callable[..., Browser]
+) -> None:
+    office = boss.sign_in(new_browser())
     assert office.path == "/organisations"
     assert office.page.heading == "Организации"
     assert len(office.every("organisation")) == 1

@@ -66,7 +66,7 @@ def loss(boss: Person, new_browser: Callable[..., Browser], post: Post) -> Loss:
 @pytest.fixture
 def office(boss: Person, new_browser: Callable[..., Browser]) -> Browser:
     """The administrator's browser, signed in."""
-    return boss.sign_in(new_browser("10.20.4.2")).open("/people")
+    return boss.come_in(new_browser("10.20.4.2")).open("/people")
 
 
 def reset_of(person: Person) -> str:

@@ -57,7 +57,7 @@ def owner(boss: Person) -> Person:
 
 @pytest.fixture
 def office(boss: Person, new_browser: Callable[..., Browser]) -> Browser:
-    return boss.sign_in(new_browser("10.20.4.2")).open("/people")
+    return boss.come_in(new_browser("10.20.4.2")).open("/people")
 
 
 @pytest.fixture

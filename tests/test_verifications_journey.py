@@ -42,7 +42,11 @@ class Desk:
         self.belova = enrol("belova@izkt.example", Role.SPECIALIST, name="Белова Мария Игоревна")
 
     def sit(self, who: Person) -> Browser:
-        return who.sign_in(self.new_browser())
+        """A browser on the queue."""
+        return self.come(who).open("/verifications")
+
+    def come(self, who: Person) -> Browser:
+        return who.come_in(self.new_browser())
 
     def waiting(self, id: str = ID, networks: str = "", **changed: Any) -> Verification:
         return waiting(id, self.administrator.account, networks, **changed)
@@ -52,7 +56,7 @@ class Desk:
 
     def at(self, one: Verification, who: Person | None = None) -> Browser:
         """A browser on the page of a verification."""
-        return self.sit(who or self.orlov).open(f"/verifications/{one.id}")
+        return self.come(who or self.orlov).open(f"/verifications/{one.id}")
 
     def working(self, one: Verification, who: Person | None = None) -> Browser:
         """The same, having taken it."""
@@ -69,7 +73,7 @@ def desk(new_browser: Callable[..., Browser], keep: Callable[..., None]) -> Desk
 
 
 def test_a_specialist_starts_at_the_queue(desk: Desk) -> None:
-    browser = desk.sit(desk.orlov)
+    browser = desk.orlov.sign_in(desk.new_browser())
     assert browser.path == "/verifications"
     assert browser.page.heading == "Проверка организаций"
 

@@ -42,5 +42,7 @@ def test_nothing_is_half_done_when_the_disk_is_full(database_url: str, tmp_path:
             pytest.skip("nobody lets us mount a small file system")
         url = f"sqlite:///{disk}/portal.db"
         full = databases.filling(disk)
-        found = databases.run(tmp_path, url, full, journeys=6, seed=SEED, deliverers=1, is_new=True)
+        found = databases.run(
+            tmp_path, url, full, journeys=6, seed=SEED, most=2, deliverers=1, is_new=True
+        )
         check(found)

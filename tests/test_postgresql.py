@@ -417,7 +417,7 @@ def test_two_workers_share_what_is_due_and_hand_nothing_over_twice(app: Flask) -
 def _deliver(app: Flask, gateway: Slow) -> None:
     with app.app_context():
         outbox.deliver_due("email", gateway)
-        db.dispose()
+        db.close()
 
 
 def shut(server: Server, *, to: bool) -> None:

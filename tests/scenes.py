@@ -44,7 +44,8 @@ class Scenes(Generic[Stage]):
     ) -> None:
         """Make a page and look at it. With `--screenshots` each look leaves a picture instead.
 
-        Of a page that is not shown in full there is one picture, wide and light.
+        Of a page that is not shown in full there is one picture, wide and light. In the dark only
+        the colours are looked at, and those of one width: nothing else differs.
         """
         make, needed = self.made[name]
         found = make(stage)
@@ -61,5 +62,5 @@ class Scenes(Generic[Stage]):
                 if folder:
                     file = Path(folder, f"{name}-{light}-{size}.png")
                     found.screenshot(path=file, full_page=True, animations="disabled", caret="hide")
-                elif scripts:  # axe is one; all but the colours is the same in either light
+                elif scripts and (size, light) != ("narrow", "dark"):  # axe is one
                     assert not violations(found, only_colours=light == "dark"), f"{size}, {light}"

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from tests.conftest import Post
 
 HERE = Path(__file__).parent
-ON_BOTH_DATABASES = {"test_life.py", "test_recovery.py"}
+ON_BOTH_DATABASES = {
+    "test_the_life_of_an_organisation",
+    "test_a_lost_device_is_replaced_while_everybody_looks_on",
+}
 PATIENCE_MS = 15_000
 ONCE_MORE = pytest.mark.flaky(reruns=1)
 
@@ -33,19 +36,23 @@ expect.set_options(timeout=PATIENCE_MS)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Against a deployed portal, only what is meant for one.
 
-    A window shows the same whatever the database is, and costs a second: only whole walks are
-    done on both. What fails is looked at once more, for a browser on a busy machine may be late;
-    pytest's last line counts how often that was («1 rerun»).
+    A window shows the same whatever the database is, and costs a second: only the two longest
+    walks are done on both. What fails is looked at once more, for a browser on a busy machine may
+    be late; pytest's last line counts how often that was («1 rerun»).
     """
     for item in items:
         if item.path.parent == HERE:
             item.add_marker(ONCE_MORE)
-        if item.path.parent == HERE and item.path.name not in ON_BOTH_DATABASES:
+        if item.path.parent == HERE and _name(item) not in ON_BOTH_DATABASES:
             item.add_marker("sqlite")
     if config.getoption("--portal-url"):
         for item in items:
             if not item.get_closest_marker("deployed"):
                 item.add_marker(pytest.mark.skip(reason="needs a portal of its own"))
+
+
+def _name(item: pytest.Item) -> str:
+    return item.name.partition("[")[0]
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portal import door
+from portal import config, door, proofs
+from portal.confirmation.course import LINK
 from portal.database import db
 from tests.conftest import ENVIRONMENT
 from tests.locks import hung
@@ -105,18 +106,28 @@ def test_though_the_database_hangs_and_all_wait_for_it_both_answer_in_time(
         "PORTAL_DATABASE_URL": f"sqlite:///{file}",
         "PORTAL_SECURE_NETWORKS": "127.0.0.0/8",
     }
+    config.use(config.load(ENVIRONMENT | environment))
+    link = f"/confirm/{proofs.sign(LINK, proofs.new_public_id())}"  # of no request
+
+    def wait_for_a_page(address: str) -> None:
+        with suppress(OSError):  # its server is killed at the end
+            status(address, link)
+
     with serving(environment) as address:
         assert status(address, "/health/ready") == 200
         with hung(file) as is_held:
             assert is_held
-            for _each in range(4):  # twice as many as there are threads
-                asked = (address, f"/confirm/{'a' * 22}.{'b' * 43}")
-                threading.Thread(target=status, args=asked, daemon=True).start()
+            waiting = [threading.Thread(target=wait_for_a_page, args=(address,)) for _ in range(4)]
+            for each in waiting:  # twice as many as there are threads
+                each.start()
             wall.sleep(0.2)
             for path, expected in (("/health/ready", 503), ("/health/live", 200)):
                 begun = wall.monotonic()
+                assert all(each.is_alive() for each in waiting)
                 assert status(address, path) == expected
                 assert wall.monotonic() - begun < PROMISED + SLOW_MACHINE
+    for each in waiting:
+        each.join()
 
 
 def test_who_waits_for_an_answer_is_promised_it() -> None:

@@ -534,7 +534,9 @@ def test_of_a_letter_that_may_have_left_nothing_is_claimed(
     deliver_due("email", Broken(Reason.UNKNOWN, permanent=False))
     boss.sign_in(office).open(PAGE)
     assert "Неизвестно, ушло ли письмо" in office.named("letter")
+    assert office.named("letter").startswith("возможно, не дошло")
     assert "не доставлено" not in office.named("letter")
+    assert office.open("/organisations").named("next-step") == "письмо, возможно, не дошло"
 
 
 def test_messages_that_never_left_are_warned_of(office: Browser, post: Post) -> None:

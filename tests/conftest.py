@@ -185,7 +185,7 @@ def app(environment: dict[str, str]) -> Iterator[Flask]:
     app.jinja_env.bytecode_cache = COMPILED
     with app.app_context():
         yield app
-    db.dispose()
+    postgresql.let_go()
     clock.reset()
     language.choose(None)  # requests of a bare client choose it for the tests that follow, too
 

@@ -10,7 +10,7 @@ from portal import clock, journal
 from portal.account import links, session
 from portal.account.account import Account, NotAllowedError, tell
 from portal.account.links import INVITATION, RESET
-from portal.account.people import administers
+from portal.account.people import administers, administrators_of
 from portal.account.tables import accounts
 from portal.database import db
 from portal.language import gettext as _
@@ -40,7 +40,7 @@ def suspend(account: Account, by: Account | str, address: object) -> bool:
     links.retire(account, RESET)
     links.retire(account, INVITATION)
     journal.record(account.chain, "account.suspended", actor, address)
-    if account.is_operational:
+    if account.is_operational and any(map(administrators_of, account.organisations)):
         tell(account, "account.suspended")
     else:  # whom no organisation's administrator looks after
         tell(account, "staff.suspended")

@@ -15,7 +15,7 @@ run: .venv/.portal ## Start the portal with sample organisations at http://127.0
 	@$(BIN)/portal run --demo
 
 test: .venv/.test chromium servers postgresql ## Run all the tests, a real browser included
-	$(BIN)/pytest -n 2 --dist worksteal -q
+	$(BIN)/pytest -n 3 --dist worksteal -q
 
 check: lint types audit test ## Lint, types, known vulnerabilities and tests: what has to pass before a commit
 

@@ -41,7 +41,7 @@ ROLE_NAMES = {
 ROLE_WORK = {
     Role.OPERATOR: mark("Заказывает карты тахографа."),
     Role.SENIOR_OPERATOR: mark("Заказывает карты тахографа и формирует пакеты."),
-    Role.CONTROLLER: mark("Проверяет заказы карт и пакеты."),
+    Role.CONTROLLER: mark("Проверяет пакеты заказов."),
     Role.MANAGER: mark("Управляет заказами карт и пакетами."),
 }
 """What the operational roles do, a line of each."""

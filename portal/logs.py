@@ -71,6 +71,9 @@ def take_over() -> None:
     threading.excepthook = lambda what: _uncaught(
         what.exc_type, what.exc_value or what.exc_type(), what.exc_traceback
     )
+    sys.unraisablehook = lambda what: _uncaught(
+        what.exc_type, what.exc_value or what.exc_type(), what.exc_traceback
+    )
     warnings.showwarning = _warn  # type: ignore[assignment] # it calls by place
 
 

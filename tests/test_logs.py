@@ -362,6 +362,10 @@ warnings.warn(sys.argv[1], UserWarning)
 thread = threading.Thread(target=int, args=(sys.argv[1],))
 thread.start()
 thread.join()
+class Fleeting:
+    def __del__(self):
+        int(sys.argv[1])
+Fleeting()
 int(sys.argv[1])
 """
 
@@ -371,6 +375,6 @@ def test_what_nobody_caught_takes_the_same_form() -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     lines = [json.loads(line) for line in ended.stderr.splitlines()]
     assert ended.returncode == 1
-    assert [line["event"] for line in lines] == ["warning of Python", "uncaught", "uncaught"]
-    assert [line["error"][0]["type"] for line in lines[1:]] == ["ValueError"] * 2
+    assert [line["event"] for line in lines] == ["warning of Python", *["uncaught"] * 3]
+    assert [line["error"][0]["type"] for line in lines[1:]] == ["ValueError"] * 3
     assert SECRET not in ended.stdout + ended.stderr

@@ -187,7 +187,7 @@ def longest_body() -> int:
     """
     usual = int(current_app.config["MAX_CONTENT_LENGTH"])
     roles = UPLOADS.get(request.endpoint or "")
-    if roles is None or not networks.is_staff(client_address()):
+    if roles is None or not token() or not networks.is_staff(client_address()):
         return usual
     with db.reading():
         found = session.find(token())

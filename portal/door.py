@@ -15,6 +15,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from io import BytesIO
 from queue import SimpleQueue
@@ -62,16 +63,18 @@ class Door:
         self._asked_in_time: dict[str, SimpleQueue[Asked]] = {
             path: SimpleQueue() for path in IN_TIME
         }
+        self._judge = ThreadPoolExecutor(1)  # whether a long body may be sent: one connection asks
         for asked in (*[self._asked] * threads, *self._asked_in_time.values()):
             threading.Thread(target=self._work, args=(asked,), daemon=True).start()
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         environ = environ_of(scope)
+        loop = asyncio.get_running_loop()
         body: IO[bytes] = BytesIO()
         if "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "0") != "0":
             longest, seconds = self._longest, BODY_SECONDS
             if _length_of(environ) > longest:
-                longest = await asyncio.to_thread(self._longest_of, environ)
+                longest = await loop.run_in_executor(self._judge, self._longest_of, environ)
             if longest > self._longest:  # a file is kept on disk, not in memory
                 body = SpooledTemporaryFile(self._longest)  # noqa: SIM115 - who answers closes it
                 seconds = UPLOAD_SECONDS
@@ -83,7 +86,7 @@ class Door:
                 proto.response_bytes(*refusal(408))
                 return
         environ["wsgi.input"] = body
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = loop.create_future()
         if scope.path in IN_TIME:
             self._asked_in_time[scope.path].put((environ, answer))
             proto.response_bytes(*await _in_time(answer, IN_TIME[scope.path]))

@@ -6,18 +6,21 @@ transaction is kept (portal/database), so what was undone or asked anew is not i
 
 Processes of one machine count together in the files of a folder (PORTAL_METRICS_FOLDER), each in
 its own, which it holds a lock on while it lives. The counts of those that ended are added up in one
-file more: a count never goes back, and no file stays behind.
+file more, by whoever begins or tells: a count never goes back, and no file stays behind. A file has
+its room from the beginning, for on a full disk one that grows kills who writes to it.
 """
 
+import errno
 import fcntl
 import os
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client import disable_created_metrics as _say_no_beginnings
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -31,6 +34,10 @@ Labels = tuple[str, ...]
 CHANNELS = ("email", "sms")
 KINDS = ("counter", "histogram")
 PAST = "past"  # the name of those that ended
+ROOM = 1024 * 1024  # bytes of a file; all counts of a process take a third of it
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+log = structlog.get_logger()
 
 _say_no_beginnings()
 
@@ -184,6 +191,8 @@ class _Folder:
             with self.locked():
                 self._alive = (self.path / f"{self._name}.alive").open("w")
                 fcntl.flock(self._alive, fcntl.LOCK_EX)
+                for kind in KINDS:
+                    _reserve(self.path / f"{kind}_{self._name}.db")
         return self._name
 
     @contextmanager
@@ -209,7 +218,7 @@ class _Folder:
             [str(file) for file in (past, *files) if file.exists()], accumulate=False
         )
         new = past.with_suffix(".new")
-        new.unlink(missing_ok=True)
+        _reserve(new)
         kept = MmapedDict(str(new))
         for metric in summed:
             for sample in metric.samples:
@@ -228,7 +237,8 @@ _folder: _Folder | None = None
 def share(path: str) -> None:
     """Count in a folder from now on, together with others; raises BadSettingError.
 
-    To be said before anything is counted. No path: this process counts for itself.
+    To be said before anything is counted. Without a path, or room there, this process counts for
+    itself.
     """
     global _folder  # noqa: PLW0603 - one process counts in one place
     if not path or (_folder and _folder.path == Path(path).absolute()):
@@ -237,8 +247,12 @@ def share(path: str) -> None:
     try:
         chosen.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with chosen.locked():
-            pass
+            chosen.add_up()
+        chosen.name()
     except OSError as error:
+        if error.errno in NO_ROOM:
+            log.warning("counts not shared", cause=error.strerror)
+            return
         reason = f"PORTAL_METRICS_FOLDER names a folder that cannot be used: {error.strerror}."
         raise BadSettingError(reason) from None
     _folder = chosen
@@ -279,9 +293,20 @@ def text(*gauges: Metric) -> bytes:
         registry.register(_Given(metric for each in EVERY for metric in each.collect()))
         return generate_latest(registry)
     with _folder.locked():
-        _folder.add_up()
+        with suppress(OSError):  # no room: those that ended are told all the same
+            _folder.add_up()
         registry.register(MultiProcessCollector(None, str(_folder.path)))
         return generate_latest(registry)
+
+
+def _reserve(file: Path) -> None:
+    """An empty file that has its room; raises OSError, and leaves none, where there is no room."""
+    try:
+        with file.open("wb") as opened:
+            os.posix_fallocate(opened.fileno(), 0, ROOM)
+    except OSError:
+        file.unlink(missing_ok=True)
+        raise
 
 
 def _is_free(file: Path) -> bool:

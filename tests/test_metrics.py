@@ -12,6 +12,7 @@ import time as wall
 import urllib.request
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ from portal.database import db
 from portal.gateways import Reason, Trouble
 from tests.browser import Browser
 from tests.conftest import ADMINISTRATOR, LOMOVA
+from tests.faults.databases import small_disk
 from tests.people import PASSWORD, act, enrol, next_code
 from tests.ports import free_port
 from tests.servers import MailServer
@@ -314,6 +316,38 @@ def test_what_died_stays_counted_and_leaves_no_file(tmp_path: Path) -> None:
     living = ["N.alive", "counter_N.db", "histogram_N.db"]  # and the one that told last
     assert files == sorted([*living, *living, "counter_past.db", "histogram_past.db", "lock"])
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+ON_A_FULL_DISK = """
+import sys
+from pathlib import Path
+from portal import logs, metrics
+from tests.faults.databases import fill_up
+
+logs.configure()
+folder = Path(sys.argv[1])
+metrics.share(str(folder))
+fill_up(folder.parent / "ballast")
+for number in range(1000):
+    metrics.requests.inc(f"page {number}", "read", "200")
+    metrics.request_seconds.observe(0.3, f"page {number % 100}")
+told = metrics.text()
+assert told.count(b"portal_requests_total{") == 1000, told
+assert b'portal_request_seconds_count{endpoint="page 99"} 10.0' in told
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+def test_a_full_disk_kills_nobody_who_counts() -> None:
+    with small_disk() as disk:
+        if disk is None:
+            pytest.skip("nobody lets us mount a small file system")
+        command = [sys.executable, "-c", ON_A_FULL_DISK, f"{disk}/metrics"]
+        run = partial(subprocess.run, command, capture_output=True, text=True, check=False)
+        first, second = run(timeout=60), run(timeout=60)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert second.returncode == 0, second.stderr
+    assert json.loads(second.stderr)["event"] == "counts not shared"
 
 
 def test_a_folder_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:

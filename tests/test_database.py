@@ -14,10 +14,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from portal import clock
 from portal.confirmation.tables import codes
 from portal.database import Moment, db
+from portal.database.dbms import new_file
 from portal.organisation import organisations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from flask import Flask
 
@@ -188,3 +190,31 @@ def test_a_thread_writes_again_after_a_commit_that_failed(keep: Callable[..., No
 def test_a_forgotten_parameter_is_an_error(app: Flask) -> None:
     with db.reading(), pytest.raises(KeyError):
         db.one(select(organisations).where(organisations.c.id == bindparam("of")))
+
+
+# A copy
+
+
+def test_a_copy_has_its_name_once_it_is_finished(tmp_path: Path) -> None:
+    file = tmp_path / "portal.backup"
+    with new_file(file) as output:
+        output.write(b"all of it")
+        assert not file.exists()
+    assert file.read_bytes() == b"all of it"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_of_a_copy_that_failed_nothing_stays(tmp_path: Path) -> None:
+    file = tmp_path / "portal.backup"
+    with pytest.raises(ZeroDivisionError), new_file(file) as output:
+        output.write(b"%d" % (1 / 0))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_copy_replaces_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "portal.backup"
+    file.write_bytes(b"another")
+    with pytest.raises(FileExistsError), new_file(file):
+        pytest.fail("it is there already")
+    assert file.read_bytes() == b"another"

@@ -1,5 +1,6 @@
 """What the two database systems differ in."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,16 +15,26 @@ BUSY_SECONDS = 15
 
 @contextmanager
 def new_file(file: Path) -> Iterator[IO[bytes]]:
-    """A file that was not there, for its owner alone; gone again if it does not get finished.
+    """A file that was not there, for its owner alone; it has its name once it is finished.
 
-    Raises FileExistsError.
+    Until then it has `.part` behind it, which stays if somebody kills us. Raises FileExistsError.
     """
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+    if file.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file))
+    part = file.with_name(f"{file.name}.part")
+    with open(part, "xb", opener=_for_the_owner) as opened:
         try:
             yield opened
+            opened.flush()
+            os.fsync(opened.fileno())
+            part.rename(file)
         except BaseException:
-            file.unlink()
+            part.unlink()
             raise
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 class Overtaken(OperationalError):

@@ -115,8 +115,8 @@ class Sqlite:
                 raise RuntimeError(f"a row of {broken[0]} would refer to nothing")
 
     def back_up(self, file: Path) -> None:
-        with new_file(file), self._engines[False].connect() as source:
-            copy = pysqlite3.connect(str(file))
+        with new_file(file) as output, self._engines[False].connect() as source:
+            copy = pysqlite3.connect(output.name)
             try:
                 source.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
             finally:

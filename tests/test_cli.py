@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import time as real_time
 from socket import create_server
 from typing import TYPE_CHECKING, Any
 
@@ -596,17 +598,62 @@ def test_run_leaves_its_settings_for_other_commands(
     assert again["PORTAL_BASE_URL"] == "http://127.0.0.1:8124"
 
 
+def serve(environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "portal", "serve", *options],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
 def test_a_port_that_is_taken_is_refused_in_a_sentence(environment: dict[str, str]) -> None:
     with create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = subprocess.run(
-            [sys.executable, "-m", "portal", "serve", "--port", port],
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        ended = serve(environment, "--port", port)
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert f"port {port} cannot be used" in ended.stderr
+
+
+def test_a_socket_of_somebody_else_is_refused_in_a_sentence(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "web"
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(str(path))
+        taken.listen()
+        ended = serve(environment, "--socket", str(path))
+    assert ended.returncode == 2
+    assert ended.stderr == f"portal: {path} cannot be used: somebody listens there.\n"
+    file = tmp_path / "file"
+    file.touch()
+    ended = serve(environment, "--socket", str(file))
+    assert ended.returncode == 2
+    assert ended.stderr == f"portal: {file} cannot be used: there is something else.\n"
+    assert file.exists()
+
+
+def test_the_socket_of_a_server_that_was_killed_is_in_nobodys_way(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "web"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))
+    command = [sys.executable, "-m", "portal", "serve", "--socket", str(path)]
+    with subprocess.Popen(command, env=os.environ | environment) as process:
+        try:
+            until = real_time.monotonic() + 60
+            while not _answers(path):
+                assert real_time.monotonic() < until, "nobody listens"
+                assert process.poll() is None, "it ended"
+                real_time.sleep(0.05)
+        finally:
+            process.terminate()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0

@@ -244,6 +244,9 @@ def test_settings_do_not_show_their_secrets() -> None:
     ("command", "name", "value"),
     [
         (["serve"], "PORTAL_SECURE_NETWORKS", "0.0.0.0/0"),
+        (["serve"], "PORTAL_QUESTIONS_FILE", "/proc/no/questions.toml"),
+        (["serve", "--workers", "2"], "PORTAL_METRICS_FOLDER", "/proc/no"),
+        (["serve"], "PORTAL_DATABASE_URL", "sqlite:////proc/no/portal.db"),
         (["deliver", "--once"], "PORTAL_MAIL_URL", "smtp://u:[S3CRET]@mail.example.ru"),
         (["journal", "verify"], "PORTAL_LINK_DAY", "7"),
         (["database", "upgrade"], "PORTAL_DATABASE_URL", "sqlite:////proc/no/portal.db"),
@@ -255,7 +258,7 @@ def test_a_bad_setting_stops_a_command(
 ) -> None:
     ended = start(tmp_path, *command, **{name: value})
     assert ended.returncode == 2
-    assert ended.stderr.startswith(f"portal: {name} ")
+    assert ended.stderr.startswith((f"portal: {name} ", f"portal: {name}: "))
     assert ended.stderr.count("\n") == 1
     assert "S3CRET" not in ended.stderr + ended.stdout
 

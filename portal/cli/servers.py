@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import ECONNREFUSED
 from functools import partial
 from pathlib import Path
-from socket import AF_INET, AF_INET6, create_server
+from socket import AF_INET, AF_INET6, AF_UNIX, create_server
+from socket import socket as new_socket
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -32,6 +34,7 @@ from portal import (
 from portal.cli.group import portal
 from portal.database import db
 from portal.door import Door
+from portal.recovery.questions import catalogue
 
 LOOKS_SECONDS = 1  # between two looks at what is due, where nobody is woken
 CHANNELS = ("email", "sms")
@@ -58,7 +61,7 @@ log = structlog.get_logger()
 @click.option("--threads", default=2, show_default=True, help="Threads of each process.")
 def serve(host: str, port: int, socket: Path | None, workers: int, threads: int) -> None:
     """Run the web server, on a socket that systemd handed over if there is one."""
-    config.load(os.environ)  # a bad setting is said once, not by every worker
+    _must_be_right()
     # Only this command needs a server.
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
@@ -80,17 +83,27 @@ def serve(host: str, port: int, socket: Path | None, workers: int, threads: int)
     if listener is not None:
         server: MPServer = listening.OnAnOpenSocket(listener, **options)
     else:
-        if socket is None:
+        if socket:
+            _must_be_nobodys(socket)
+        else:
             _must_be_free(host, port)
         server = MPServer("portal", address=host, port=port, uds=socket, **options)
     with _counting_together(workers):
         server.serve(target_loader=partial(create_web, threads), wrap_loader=False)  # type: ignore[arg-type] # RSGI takes an object, too
 
 
+def _must_be_right() -> None:
+    """End with a sentence if a setting is bad, which every worker would stumble over again."""
+    config.use(config.load(os.environ))
+    catalogue()
+    db.use(config.settings.database_url)
+    metrics.share(config.settings.metrics_folder)
+
+
 @contextmanager
 def _counting_together(workers: int) -> Iterator[None]:
     """Have the worker processes count in one place: any of them may be asked for all counts."""
-    if workers == 1 or config.load(os.environ).metrics_folder:
+    if workers == 1 or config.settings.metrics_folder:
         yield
         return
     with TemporaryDirectory(prefix="portal-metrics-") as folder:
@@ -105,6 +118,21 @@ def _must_be_free(host: str, port: int) -> None:
     except OSError as error:
         click.echo(f"portal: {host} port {port} cannot be used: {error.strerror}.", err=True)
         sys.exit(2)
+
+
+def _must_be_nobodys(path: Path) -> None:
+    """Take away the socket of a server that was killed; end with a sentence if it is no such."""
+    if not path.exists():
+        return
+    reason = "there is something else"
+    if path.is_socket():
+        with new_socket(AF_UNIX) as client:
+            if client.connect_ex(str(path)) == ECONNREFUSED:
+                path.unlink()
+                return
+        reason = "somebody listens there"
+    click.echo(f"portal: {path} cannot be used: {reason}.", err=True)
+    sys.exit(2)
 
 
 def create_web(threads: int) -> Door:

@@ -13,6 +13,7 @@ from flask import Flask, Response, abort, current_app, g, redirect, request, url
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+from werkzeug.exceptions import HTTPException
 
 from portal import account, clock, journal, limits, networks, organisation
 from portal.account import OPERATIONAL, Account, Role, session
@@ -136,7 +137,20 @@ def let_out() -> None:
 def start() -> str:
     """Where somebody goes after signing in: to what they came for, else to their own start."""
     came_for = cookie.pop(CAME_FOR, None)
-    return came_for or url_for(STARTS.get(me().role, START))
+    if came_for and _is_for_me(came_for):
+        return str(came_for)
+    return url_for(STARTS.get(me().role, START))
+
+
+def _is_for_me(path: str) -> bool:
+    """Whether a page is for this role: in the same browser somebody else may have come for it."""
+    adapter = current_app.create_url_adapter(request)
+    try:
+        endpoint, _values = adapter.match(path, "GET") if adapter else ("", {})
+    except HTTPException:
+        return False
+    guards = current_app.before_request_funcs.get(endpoint.partition(".")[0], ())
+    return all(me().role in _roles.get(guard, Role) for guard in guards)
 
 
 def only_staff_networks() -> ResponseReturnValue | None:
@@ -148,6 +162,9 @@ def only_staff_networks() -> ResponseReturnValue | None:
     if htmx():
         response.headers["HX-Refresh"] = "true"
     return response
+
+
+_roles: dict[object, tuple[Role, ...]] = {}  # whom a guard lets pass, where that is not everybody
 
 
 def only(*roles: Role, stages: tuple[Stage, ...] = (Stage.FULL,)) -> Guard:
@@ -167,6 +184,8 @@ def only(*roles: Role, stages: tuple[Stage, ...] = (Stage.FULL,)) -> Guard:
             return refuse()
         return None
 
+    if roles:
+        _roles[guard] = roles
     return guard
 
 

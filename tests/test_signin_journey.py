@@ -894,6 +894,14 @@ def test_an_administrator_gets_to_the_person_they_came_for(
     assert administrator.sign_in(browser).path == "/organisations", "it was wanted once"
 
 
+@pytest.mark.parametrize("wanted", ["/people", "/organisations/ORG-1"])
+def test_nobody_is_led_to_a_page_that_somebody_else_came_for(browser: Browser, wanted: str) -> None:
+    specialist = enrol("s@izkt.example", Role.SPECIALIST)
+    assert browser.open(wanted).path == "/signin"
+    assert specialist.sign_in(browser).path == "/verifications"
+    assert browser.status == 200
+
+
 def test_by_backup_code_too(petrov: Person, browser: Browser) -> None:
     enrol("a@sever-trakt.example", Role.ADMINISTRATOR)
     assert browser.open("/check").path == "/signin"

@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import select
 
 from portal import campaign, confirmation
 from portal.account import Role
+from portal.database import db
+from portal.gateways import Reason
 from portal.organisation import Status
+from portal.outbox import messages
 from tests.living import ADDRESS, ID, OTHER_PHONE, Life, see
 from tests.people import act, enrol
 from tests.scenes import Scenes
 from tests.signing import fill, press
+from tests.undelivered import fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +100,17 @@ def organisation_undelivered(life: Life) -> Page:
     act(confirmation.request_code, asked, ADDRESS)
     life.refuse()
     life.refuse("sms")
+    return life.office()
+
+
+@scene("letter", "cancel-request")
+def organisation_uncertain(life: Life) -> Page:
+    """The connection broke when the letter was handed over."""
+    life.request()
+    with db.writing():
+        letter = db.scalar(select(messages.c.id).where(messages.c.letter == "confirmation"))
+        fail(letter, Reason.UNKNOWN)
+        db.commit()
     return life.office()
 
 

@@ -240,24 +240,35 @@ def share(path: str) -> None:
     To be said before anything is counted. Without a path, or room there, this process counts for
     itself.
     """
-    global _folder  # noqa: PLW0603 - one process counts in one place
-    if not path or (_folder and _folder.path == Path(path).absolute()):
+    if not path:
         return
-    chosen = _Folder(Path(path).absolute())
+    known = _folder and _folder.path == Path(path).absolute()
+    chosen = _folder if _folder and known else _Folder(Path(path).absolute())
     try:
-        chosen.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with chosen.locked():
-            chosen.add_up()
+        if not known:
+            chosen.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with chosen.locked():
+                chosen.add_up()
         chosen.name()
     except OSError as error:
-        if error.errno in NO_ROOM:
-            log.warning("counts not shared", cause=error.strerror)
-            return
-        reason = f"PORTAL_METRICS_FOLDER names a folder that cannot be used: {error.strerror}."
-        raise BadSettingError(reason) from None
-    _folder = chosen
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(chosen.path)  # prometheus-client asks there alone
-    values.ValueClass = values.MultiProcessValue(chosen.name)
+        if error.errno not in NO_ROOM:
+            reason = f"PORTAL_METRICS_FOLDER names a folder that cannot be used: {error.strerror}."
+            raise BadSettingError(reason) from None
+        log.warning("counts not shared", cause=error.strerror)
+        _count_in(None)
+        return
+    if not known:
+        _count_in(chosen)
+
+
+def _count_in(folder: _Folder | None) -> None:
+    global _folder  # noqa: PLW0603 - one process counts in one place
+    _folder = folder
+    if folder:  # prometheus-client asks there alone
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder.path)
+        values.ValueClass = values.MultiProcessValue(folder.name)
+    else:
+        values.ValueClass = values.MutexValue
     for each in EVERY:
         each.forget()
 

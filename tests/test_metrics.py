@@ -318,8 +318,9 @@ def test_what_died_stays_counted_and_leaves_no_file(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+NOT_SHARED = "counts not shared"
 ON_A_FULL_DISK = """
-import sys
+import os, sys
 from pathlib import Path
 from portal import logs, metrics
 from tests.faults.databases import fill_up
@@ -334,6 +335,12 @@ for number in range(1000):
 told = metrics.text()
 assert told.count(b"portal_requests_total{") == 1000, told
 assert b'portal_request_seconds_count{endpoint="page 99"} 10.0' in told
+child = os.fork()
+if not child:
+    metrics.share(str(folder))
+metrics.requests.inc("another", "read", "200")
+assert (b"page 99" in metrics.text()) == bool(child), "a child has no room to share"
+sys.exit(child and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
@@ -345,9 +352,10 @@ def test_a_full_disk_kills_nobody_who_counts() -> None:
         command = [sys.executable, "-c", ON_A_FULL_DISK, f"{disk}/metrics"]
         run = partial(subprocess.run, command, capture_output=True, text=True, check=False)
         first, second = run(timeout=60), run(timeout=60)
-    assert (first.returncode, first.stderr) == (0, "")
+    assert first.returncode == 0, first.stderr
     assert second.returncode == 0, second.stderr
-    assert json.loads(second.stderr)["event"] == "counts not shared"
+    assert [json.loads(line)["event"] for line in first.stderr.splitlines()] == [NOT_SHARED]
+    assert [json.loads(line)["event"] for line in second.stderr.splitlines()] == [NOT_SHARED] * 2
 
 
 def test_a_folder_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:

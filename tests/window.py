@@ -14,6 +14,8 @@ WIDE = (1366, 768)
 NARROW = (360, 740)
 INSIDE = "10.20.4.17"
 OUTSIDE = "203.0.113.9"
+# From its first word on: «не подтверждён» has the rest, too.
+CONFIRMED = re.compile(r"^подтверждён \d\d\.\d\d\.\d{4} в \d\d:\d\d мск$")
 
 TELL_VIOLATIONS = """
 addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +10,7 @@ from playwright.sync_api import expect
 from tests.conftest import ADMINISTRATOR, LOMOVA
 from tests.live import served
 from tests.ports import free_port
-from tests.window import OUTSIDE
+from tests.window import CONFIRMED, OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import Post, Time
     from tests.window import Watch
-
-CONFIRMED = re.compile(r"^подтверждён \d\d\.\d\d\.\d{4} в \d\d:\d\d мск$")
 
 
 def confirm_phone(page: Page, post: Post) -> None:

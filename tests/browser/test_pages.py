@@ -14,7 +14,7 @@ from portal.gateways import Outgoing, Reason, Receipt, Trouble
 from portal.outbox import note_receipts
 from tests.conftest import Letterbox
 from tests.scenes import Scenes
-from tests.window import OUTSIDE
+from tests.window import CONFIRMED, OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ class Stage:
     def confirm_phone(self, page: Page | None = None) -> Page:
         page = self.open_popup(page)
         self.enter(page, self.post.code())
-        expect(page.get_by_test_id("phone-status")).to_contain_text("подтверждён ")
+        expect(page.get_by_test_id("phone-status")).to_have_text(CONFIRMED)
         return page
 
     def confirm_email(self, page: Page) -> None:

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from portal.gateways import Outgoing, Reason, Trouble
 from tests.conftest import LOMOVA
+from tests.window import CONFIRMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import Post, Time
     from tests.window import Watch
-
-CONFIRMED = re.compile(r"^подтверждён \d\d\.\d\d\.\d{4} в \d\d:\d\d мск$")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from portal import access, config, cookie, flood, language, metrics, pages, tele
 from portal.database import db
 from portal.recovery.questions import catalogue
 from portal.routes import BLUEPRINTS, inbox
+from portal.templating import InEachLanguage
 
 log = structlog.get_logger()
 
@@ -26,6 +27,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     telemetry.begin()
     catalogue()  # a file of questions that cannot be read stops the start, too
     app = Flask(__name__)
+    app.jinja_environment = InEachLanguage
     app.config.update(
         SECRET_KEY=config.settings.secret_key,
         SECRET_KEY_FALLBACKS=list(config.settings.secret_key_fallbacks),

@@ -1,7 +1,7 @@
 """In which language a page speaks, and how it writes moments.
 
-Texts stand in the code and the templates in Russian, so for Russian nothing is looked up: that
-keeps some sixty look-ups off every page (docs/decisions.md). English is Flask-Babel's.
+Texts stand in the code and the templates in Russian, so for Russian nothing is looked up.
+English is Flask-Babel's. Templates have their texts in their places (portal/templating.py).
 """
 
 import re

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import jinja2
 from werkzeug.routing import Rule
 
+from portal import language
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType
@@ -17,6 +19,10 @@ class Compiled(jinja2.BytecodeCache):
 
     def __init__(self) -> None:
         self.known: dict[str, tuple[str, CodeType | None]] = {}
+
+    def get_cache_key(self, name: str, filename: str | None = None) -> str:
+        """Of each language its own (portal/templating.py)."""
+        return f"{language.chosen()} {super().get_cache_key(name, filename)}"
 
     def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
         words, code = self.known.get(bucket.key, ("", None))

@@ -46,7 +46,7 @@ FLOORS = [
     {"cookie"},
     {"forms", "importing", "sample_people", "schema", "migrations"},
     {"importing_facts", "sample_organisations"},
-    {"again"},
+    {"again", "templating"},
     {"pages"},
     {"access", "watching"},
     {"routes"},

@@ -236,6 +236,18 @@ def test_letters_and_sms_stay_russian(english: Browser, post: Post, asked: str) 
 # The language switch
 
 
+def test_each_language_has_templates_of_its_own(app: Flask) -> None:
+    """Texts are in their places before a page is shown, so neither language may see the other's."""
+    said = {}
+    for chosen in ("ru", "en", "ru", "en"):
+        language.choose(chosen)
+        with app.test_request_context():
+            said[chosen] = app.jinja_env.get_template("sorry.html").render(title="", advice="")
+    assert language.tied("К содержанию") in said["ru"]
+    assert language.tied("К содержанию") not in said["en"]
+    assert "Skip to main content" in said["en"]
+
+
 def test_the_switch_goes_back_to_its_page(browser: Browser, post: Post, asked: str) -> None:
     browser.open(post.link()).press("Подтвердить номер телефона")
     page = browser.path

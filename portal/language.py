@@ -46,12 +46,17 @@ def gettext(text: str, **values: object) -> str:
 
 def page_text(text: str, **values: object) -> str:
     """The same for a page, whose lines break nowhere ugly."""
-    return _filled(tied(_translated(text)), values)
+    said = _filled(tied(_translated(text)), values)
+    return said if isinstance(said, Markup) or not values else _tie(said)
 
 
 @lru_cache(maxsize=1000)
 def tied(text: str) -> str:
     """Plain text with its TIES made non-breaking."""
+    return _tie(text)
+
+
+def _tie(text: str) -> str:
     return TIES.sub("\N{NO-BREAK SPACE}", text)
 
 

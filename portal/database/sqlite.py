@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pysqlite3
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+from sqlalchemy import Connection, Engine, NullPool, RootTransaction, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from portal import config
 from portal.database.dbms import BUSY_SECONDS, new_file
@@ -58,7 +58,7 @@ class Sqlite:
         if not self._turn.acquire(timeout=seconds):
             raise OperationalError("BEGIN", None, TimeoutError("another writer held the lock"))
         try:
-            connection.begin()
+            _begin(connection)
         except BaseException:
             self._turn.release()
             raise
@@ -108,7 +108,7 @@ class Sqlite:
         forbid: so references are checked once, before the commit.
         """
         engine = _engine(self._url, writes=True, checks_references=False)
-        with self._turn, engine.connect() as connection, connection.begin():
+        with self._turn, engine.connect() as connection, _begin(connection):
             yield connection
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
             if broken:
@@ -167,13 +167,20 @@ def _engine(url: str, *, writes: bool, checks_references: bool = True) -> Engine
         else:
             connection.execute("PRAGMA query_only = ON")
 
-    if writes:
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
     return engine
+
+
+def _begin(connection: Connection) -> RootTransaction:
+    """Begin a transaction with the write lock."""
+    transaction = connection.begin()
+    try:
+        connection.connection.cursor().execute("BEGIN IMMEDIATE")
+    except BaseException as error:
+        transaction.rollback()
+        if not isinstance(error, pysqlite3.Error):
+            raise
+        raise DBAPIError.instance("BEGIN", None, error, pysqlite3.Error) from error
+    return transaction
 
 
 def _wait(connection: Any, seconds: float) -> None:

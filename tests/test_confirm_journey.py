@@ -583,6 +583,20 @@ def test_the_second_link_works_a_day_and_once(
     assert "Email подтверждён" in browser
 
 
+def test_the_second_link_changes_its_page_in_place(
+    browser: Browser, post: Post, asked: str
+) -> None:
+    browser.open(post.link()).press(EMAIL)
+    browser.open(post.link())
+    form = browser.page.form_of("Подтвердить адрес")
+    scripted = {"HX-Request": "true", "HX-Target": "div#link"}
+    answer = browser.ask("post", form.action, data=form.fields, headers=scripted)
+    assert answer.status_code == 200
+    assert answer.text.startswith('<div id="link"')
+    assert "Email подтверждён" in answer.text
+    assert confirmed() == {"email"}
+
+
 def test_a_newer_second_link_retires_the_older_one(
     browser: Browser, post: Post, asked: str, time: Time
 ) -> None:

@@ -16,7 +16,7 @@ from portal.cookie import is_own_form
 from portal.database import db
 from portal.forms import ReportForm
 from portal.language import gettext as _
-from portal.pages import respond, retry_after
+from portal.pages import htmx, respond, retry_after
 from portal.routes import confirm_pages as pages
 from portal.routes.opened import is_opened, remember
 
@@ -168,7 +168,9 @@ def follow_email_link(link_id: str) -> ResponseReturnValue:
         return pages.email_page(found, link_id, 422, stale=pages.stale())
     confirmation.follow_email_link(found, link_id, g.address)
     db.commit()
-    return redirect(url_for(".email_page", link_id=link_id), 303)
+    if not htmx():
+        return redirect(url_for(".email_page", link_id=link_id), 303)
+    return pages.email_page(pages.again(found.id), link_id, 200)
 
 
 # An error in the data

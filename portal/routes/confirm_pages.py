@@ -72,6 +72,7 @@ def sent(id: str, wait: Wait | None, *, popup: bool) -> ResponseReturnValue:
 def email_page(found: Confirmation, link_id: str, status: int, *, stale: str = "") -> Response:
     return respond(
         "confirm/email.html",
+        "confirm/_link.html",
         status=status,
         confirmation=found,
         link_id=link_id,

@@ -4,14 +4,12 @@
   "use strict";
 
   const channel = "BroadcastChannel" in window ? new BroadcastChannel("portal") : null;
-  const root = () => document.getElementById("confirmation");
+  const root = () => document.querySelector("#confirmation, #link"); // what belongs to a request
 
   // Other windows of this browser show what changed here at once, and this one what changed there.
   const tell = () => {
     const here = root();
-    const changed = document.querySelector("[data-changed]");
     if (here) channel?.postMessage({ id: here.dataset.confirmation, version: here.dataset.version });
-    if (changed) channel?.postMessage({ id: changed.dataset.changed });
   };
   channel?.addEventListener("message", ({ data }) => {
     const here = root();
@@ -21,8 +19,7 @@
   const look = () => {
     const here = root();
     // The source says to the server which part is asked for; without it the whole page comes.
-    const how = { source: here, target: "#confirmation", swap: "outerMorph" };
-    if (here) htmx.ajax("GET", here.dataset.state, how);
+    if (here) htmx.ajax("GET", here.dataset.state, { source: here, target: `#${here.id}`, swap: "outerMorph" });
   };
 
   // The popup: modal, closed by Esc and by its own link alike. Then the next button has the focus.

@@ -178,6 +178,20 @@ def test_the_first_window_follows_another_computer(
     expect(opened.get_by_test_id("confirm-phone")).to_be_visible()
 
 
+def test_the_page_behind_the_second_link_follows_the_others(opened: Page, post: Post) -> None:
+    send_letter(opened)
+    first, second = opened.context.new_page(), opened.context.new_page()
+    for tab in (first, second):
+        tab.goto(post.link())
+    first.get_by_test_id("confirm-address").click()
+    for tab in (first, second):
+        expect(tab.get_by_test_id("email-page")).to_contain_text("Осталось подтвердить номер")
+    expect(opened.get_by_test_id("email-status")).to_have_text(CONFIRMED)
+    confirm_phone(opened, post)
+    for tab in (first, second):
+        expect(tab.get_by_test_id("email-page")).to_contain_text("Телефон тоже подтверждён")
+
+
 def test_only_a_page_that_waits_asks_for_news(
     opened: Page, new_window: Callable[..., Page], post: Post
 ) -> None:
@@ -378,8 +392,10 @@ def test_the_back_button_shows_how_things_are_now(opened: Page, post: Post) -> N
     opened.go_forward()
     opened.get_by_test_id("confirm-address").click()
     expect(opened.get_by_test_id("back")).to_be_visible()
-    opened.go_back()
+    opened.reload()
     expect(opened.get_by_test_id("email-page")).to_contain_text("подтверждён")
+    opened.go_back()
+    expect(opened.get_by_test_id("completed")).to_be_visible()
 
 
 def test_every_page_can_be_loaded_again(opened: Page, post: Post) -> None:

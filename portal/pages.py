@@ -83,6 +83,7 @@ def respond(page: str, *parts: str, status: int = 200, **context: object) -> Res
     template = next((part for part in parts if part.endswith(f"/_{wanted}.html")), page)
     response = make_response(render_template(template, **context), status)
     response.headers["Vary"] = "HX-Request, HX-Target, Cookie"
+    response.headers["Content-Language"] = language.chosen()
     return response
 
 

@@ -821,7 +821,7 @@ def test_a_hostile_body_gets_a_clear_answer(
     kind = "application/x-www-form-urlencoded"
     answer = browser.ask("post", f"/confirmation/{asked}/code", data=body, content_type=kind)
     assert answer.status_code == status
-    assert "<h1>" in answer.text
+    assert "<h1" in answer.text
 
 
 def test_markup_in_a_record_is_shown_as_text(

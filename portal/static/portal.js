@@ -101,6 +101,16 @@
     }
   };
 
+  // When what was pressed is gone, the code's field has the focus, or the next button, or the heading.
+  let held = false;
+  const keepFocus = () => {
+    const here = root();
+    const { activeElement } = document;
+    if (!here || !held || (activeElement !== document.body && !activeElement.disabled)) return;
+    const next = here.querySelector("#code-input") ?? here.querySelector("form button:enabled") ?? here.querySelector("h1");
+    next.focus({ preventScroll: true });
+  };
+
   const trouble = (shown) => {
     for (const element of document.querySelectorAll(".trouble")) element.hidden = !shown;
     if (shown) submitted = "";
@@ -114,11 +124,22 @@
     }
     showPopup();
     tick();
+    keepFocus();
     tell();
     document.title = document.title.replace(/.*(?= · )/, () => document.querySelector("h1").textContent.trim());
     document.querySelector("#code-input[aria-invalid]")?.select();
   };
 
+  document.addEventListener("htmx:before:swap", (event) => {
+    held = root()?.contains(document.activeElement) ?? false;
+    // Another window may have chosen another language meanwhile: then all of the page has to speak it,
+    // once there is no answer or popup that a new page would not show.
+    const { response, text } = event.detail.ctx;
+    const spoken = response?.headers.get("Content-Language");
+    if (!spoken || spoken === document.documentElement.lang || response.status >= 400 || text.includes("<dialog")) return;
+    event.preventDefault();
+    location.reload();
+  });
   document.addEventListener("htmx:after:swap", ({ detail }) => detail.ctx.swap !== "none" && settle());
   document.addEventListener("htmx:after:request", ({ detail }) => {
     trouble((detail.ctx?.response?.status ?? 0) >= 500);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -190,6 +191,46 @@ def test_the_page_behind_the_second_link_follows_the_others(opened: Page, post: 
     confirm_phone(opened, post)
     for tab in (first, second):
         expect(tab.get_by_test_id("email-page")).to_contain_text("Телефон тоже подтверждён")
+
+
+def test_the_focus_goes_on_where_a_button_was_pressed(opened: Page, post: Post) -> None:
+    heading = opened.get_by_role("heading", level=1)
+    opened.get_by_test_id("confirm-email").focus()
+    opened.keyboard.press("Enter")
+    expect(opened.get_by_test_id("email-sent")).to_be_visible()
+    expect(opened.get_by_test_id("confirm-phone")).to_be_focused()
+    opened.goto(post.link())
+    opened.get_by_test_id("confirm-address").focus()
+    opened.keyboard.press("Enter")
+    expect(heading).to_have_text("Email подтверждён")
+    expect(heading).to_be_focused()
+    opened.keyboard.press("Tab")
+    expect(opened.get_by_test_id("back")).to_be_focused()
+    opened.keyboard.press("Enter")
+    confirm_phone(opened, post)
+    expect(opened.get_by_test_id("completed")).to_be_visible()
+    expect(heading).to_be_focused()
+
+
+def test_a_page_speaks_one_language_though_another_tab_chose_another(
+    opened: Page, post: Post, watch: Watch
+) -> None:
+    send_letter(opened)
+    tab = opened.context.new_page()
+    tab.goto(post.link())
+    tab.get_by_role("link", name="English").click()
+    opened.get_by_test_id("confirm-phone").click()
+    expect(opened.get_by_test_id("code")).to_be_focused()
+    watch.means(422)
+    opened.get_by_test_id("code").fill("000000" if post.code() != "000000" else "111111")
+    expect(opened.get_by_test_id("code-error")).to_contain_text("Tries left")
+    opened.get_by_test_id("code").fill(post.code())
+    expect(opened.get_by_test_id("phone-status")).to_have_text(re.compile("^confirmed "))
+    expect(opened.locator("html")).to_have_attribute("lang", "en")
+    tab.get_by_test_id("confirm-address").click()
+    expect(opened.get_by_test_id("email-status")).to_have_text(re.compile("^confirmed "))
+    expect(opened.locator("html")).to_have_attribute("lang", "en")
+    expect(opened.get_by_test_id("help")).to_have_text("Help")
 
 
 def test_only_a_page_that_waits_asks_for_news(

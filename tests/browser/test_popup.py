@@ -137,6 +137,7 @@ def test_a_new_code_may_be_sent_after_the_wait(
     popup.get_by_test_id("send-again").click()
     expect(popup.get_by_test_id("send-again")).to_be_disabled()
     expect(popup.get_by_test_id("send-again")).to_contain_text("через")
+    expect(popup.get_by_test_id("code")).to_be_focused()
     assert len(post.codes()) == 2
     assert is_modal(popup)
 

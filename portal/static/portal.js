@@ -22,18 +22,16 @@
     if (here) htmx.ajax("GET", here.dataset.state, { source: here, target: `#${here.id}`, swap: "outerMorph" });
   };
 
-  // The popup: modal, closed by Esc and by its own link alike. Then the next button has the focus.
-  let shown = null;
+  // The popup: modal, closed by Esc and by its own link alike.
   const showPopup = () => {
     const popup = document.querySelector("dialog#code");
-    if (shown && !popup) document.querySelector("#confirmation form button")?.focus();
-    shown = popup;
+    if (!popup) awaited?.abort();
     if (!popup || popup.matches(":modal")) return;
     popup.close();
     popup.showModal();
     const field = popup.querySelector("#code-input");
     field.focus();
-    offerCodeFromSms(popup, field);
+    offerCodeFromSms(field);
   };
   document.addEventListener("cancel", (event) => {
     if (event.target.id !== "code") return;
@@ -42,12 +40,12 @@
   }, true);
 
   // WebOTP: the phone's browser offers the code of an SMS whose last line names this site.
-  const offerCodeFromSms = (popup, field) => {
+  let awaited = null;
+  const offerCodeFromSms = (field) => {
     if (!("OTPCredential" in window)) return;
-    const end = new AbortController();
-    popup.addEventListener("close", () => end.abort(), { once: true });
+    awaited = new AbortController();
     navigator.credentials
-      .get({ otp: { transport: ["sms"] }, signal: end.signal })
+      .get({ otp: { transport: ["sms"] }, signal: awaited.signal })
       .then((credential) => {
         field.value = credential.code;
         field.form.requestSubmit();

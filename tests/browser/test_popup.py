@@ -187,6 +187,29 @@ def test_ten_wrong_codes_pause_the_popup(popup: Page, post: Post, time: Time, wa
     expect(popup.get_by_test_id("send-again")).to_contain_text(re.compile(r"через 1[45]:\d\d"))
 
 
+OPERATING_SYSTEM = """
+window.OTPCredential = class {};
+navigator.credentials.get = ({ signal }) => new Promise((offer, refuse) => {
+  signal.addEventListener("abort", () => refuse(signal.reason));
+  window.smsComes = (code) => offer({ code });
+  window.isAwaited = () => !signal.aborted;
+});
+"""  # stands in for a telephone's, which offers to a page the code of an SMS that names its site
+
+
+def test_the_code_of_an_sms_fills_itself_in(opened: Page, post: Post) -> None:
+    opened.add_init_script(OPERATING_SYSTEM)
+    opened.reload()
+    open_popup(opened)
+    assert opened.evaluate("isAwaited()")
+    opened.get_by_test_id("close").click()
+    expect(opened.get_by_role("dialog")).to_have_count(0)
+    assert not opened.evaluate("isAwaited()")
+    open_popup(opened)
+    opened.evaluate("code => smsComes(code)", post.code())
+    expect(opened.get_by_test_id("phone-status")).to_have_text(CONFIRMED)
+
+
 def test_a_double_click_sends_one_sms(opened: Page, post: Post) -> None:
     opened.get_by_test_id("confirm-phone").dblclick(force=True)
     expect(opened.get_by_test_id("code")).to_be_focused()

@@ -10,6 +10,7 @@ import pytest
 from portal import confirmation, outbox
 from portal.database import db, metadata
 from portal.gateways import Reason, Trouble
+from portal.language import moment
 from tests.browser import squeeze
 from tests.conftest import ADMINISTRATOR, LOMOVA
 
@@ -620,6 +621,29 @@ def test_a_changed_address_retires_the_second_link(
     assert browser.press("Подтвердить адрес").status == 409
     assert browser.open(link).status == 410
     assert confirmed() == set()
+
+
+def test_what_is_sent_last_ends_with_its_request(
+    browser: Browser, post: Post, asked: str, time: Time
+) -> None:
+    link = post.link()
+    browser.open(link)
+    with db.reading():
+        found = confirmation.find(asked)
+    assert found
+    end = moment(found.expires_at)
+    time.passes(days=6, hours=23, minutes=55)
+    browser.open(f"/confirmation/{asked}").press(EMAIL)
+    assert f"Ссылка в письме действует до {end}" in browser
+    second = post.link()
+    assert f"Ссылка действует до {end}" in post.letters(LOMOVA.email)[-1].text
+    browser.open(f"/confirmation/{asked}").press(PHONE)
+    assert re.search("Код действует ещё (5:00|4:5.)", browser.named("code-left"))
+    time.passes(minutes=6)
+    assert browser.open(second).status == 410
+    assert f"Ссылка действовала до {end}" in browser
+    assert ADMINISTRATOR in browser
+    assert browser.open(link).status == 410
 
 
 # What changes meanwhile

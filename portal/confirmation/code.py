@@ -1,7 +1,8 @@
 """Confirming the phone: a code by SMS, typed back.
 
-Every number here is from product.md, «Numbers». A wrong answer is a result, not an exception: it
-has to be counted, so it must be committed.
+The limits are those of product.md, «Numbers»; when a row of codes ends, and how many older ones
+are recognised, it leaves open. A wrong answer is a result, not an exception: it has to be counted,
+so it must be committed.
 """
 
 from datetime import datetime, timedelta
@@ -106,7 +107,7 @@ def send_code_again(confirmation: Confirmation, address: object) -> Wait | None:
         outbox.withdraw(older.message_id)
     in_a_row = older is not None and now - older.posted_at < ROW_ENDS
     ordinal = older.ordinal + 1 if older and in_a_row else 1
-    expires_at = now + config.settings.code_lifetime
+    expires_at = min(now + config.settings.code_lifetime, confirmation.expires_at)
     message_id = outbox.post(
         "sms",
         "code",

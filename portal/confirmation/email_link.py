@@ -47,7 +47,7 @@ def send_email_link(confirmation: Confirmation, address: object) -> Wait | None:
             return Wait(older.again_at)
         outbox.withdraw(older.message_id)
     id = signed.new_public_id()
-    expires_at = now + config.settings.email_link_lifetime
+    expires_at = min(now + config.settings.email_link_lifetime, confirmation.expires_at)
     message_id = write(
         "email_link",
         confirmation.details.email,
@@ -55,6 +55,7 @@ def send_email_link(confirmation: Confirmation, address: object) -> Wait | None:
         confirmation.details,
         about=confirmation.id,
         token=signed.sign(LINK, id),
+        worth_until=expires_at,
         until=expires_at.isoformat(),
     )
     db.execute(

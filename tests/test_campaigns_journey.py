@@ -439,7 +439,7 @@ def test_a_list_of_nobody_has_nothing_to_start(desk: Browser) -> None:
     assert START not in desk.page.buttons
     desk.send(f"{desk.path}/start")
     assert (desk.status, desk.named("standing")) == (409, "не запущен")
-    assert "отправлять некому" in desk.named("error")
+    assert "Письмо не получит никто. Если спросить нужно" in desk.named("error")
 
 
 def test_open_requests_are_renewed_with_a_tick(

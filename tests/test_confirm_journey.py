@@ -166,9 +166,13 @@ def test_a_link_that_did_its_work_says_so(browser: Browser, post: Post, asked: s
 )
 def test_a_forged_link_is_dead(browser: Browser, asked: str, forged: str) -> None:
     before = everything()
-    for path in ("/confirm/", "/confirm-email/"):
+    for path, way in (
+        ("/confirm/", "попросите администратора организации отправить новое письмо"),
+        ("/confirm-email/", "запросите новое письмо на странице с данными организации"),
+    ):
         assert browser.open(path + forged).status == 410
         assert "Ссылка не действует" in browser
+        assert way in browser
     assert everything() == before
 
 
@@ -301,6 +305,28 @@ def test_pressing_twice_sends_one_sms(browser: Browser, post: Post, asked: str) 
     browser.open(f"/confirmation/{asked}").press(PHONE)
     assert len(post.codes()) == 1
     assert browser.has("code")
+
+
+def test_the_countdown_ends_no_sooner_than_the_code(
+    browser: Browser, post: Post, asked: str
+) -> None:
+    """Else the page would ask again and again for what has not happened yet."""
+    browser.open(post.link()).press(PHONE)
+    assert 'data-countdown="600"' in browser.response.text
+
+
+def test_no_code_is_counted_down_that_an_operator_refused(
+    browser: Browser, post: Post, asked: str
+) -> None:
+    def refuse(message: Outgoing) -> str:
+        raise Trouble(Reason.REFUSED, permanent=True)
+
+    post.sms.send = refuse  # type: ignore[method-assign]
+    browser.open(post.link()).press(PHONE)
+    post.deliver()
+    browser.open(f"/confirmation/{asked}/code")
+    assert "Если в номере ошибка, закройте это окно и сообщите о ней." in browser
+    assert browser.named("code-left") == ""
 
 
 def test_a_wrong_code_says_how_many_tries_are_left(

@@ -283,7 +283,7 @@ def test_the_list_says_what_comes_next(
     act(confirmation.report, load(open_id()), {}, "Всё неверно.", ADDRESS)
     assert next_step() == "сообщили об ошибке"
     time.passes(minutes=2)
-    office.open(PAGE).press(AGAIN)
+    office.open(PAGE).press("Запросить без исправлений")
     confirm_phone(post)
     confirm_email()
     assert next_step() == "отправьте на проверку"

@@ -234,7 +234,11 @@ def start(id: str) -> ResponseReturnValue:
     found = _of_form(id)
     said = campaign.start(found, g.address, renews="renews" in request.form)
     if said is Started.EMPTY:
-        return _page(found, error=_("Письмо не получит никто: отправлять некому."), status=409)
+        sentence = _(
+            "Письмо не получит никто. Если спросить нужно и тех, у кого запрос уже открыт, "
+            "отметьте это."
+        )
+        return _page(found, error=sentence, status=409)
     return _moved(found, is_moved=said is Started.STARTED)
 
 

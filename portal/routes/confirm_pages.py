@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from flask import Response, redirect, url_for
+from flask import Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal import clock, confirmation, language, organisation
@@ -168,14 +168,17 @@ def ended(found: Confirmation) -> Response:
 
 def dead_link() -> Response:
     note_refused("link")
-    return sorry(
-        410,
-        _("Ссылка не действует"),
-        _(
+    advice = {
+        "confirm.open_link": _(
             "Возможно, адрес скопирован не полностью. Откройте ссылку прямо из письма, а если "
             "это не поможет, попросите администратора организации отправить новое письмо."
         ),
-    )
+        "confirm.open_email_link": _(
+            "Возможно, адрес скопирован не полностью. Откройте ссылку прямо из письма, а если "
+            "это не поможет, запросите новое письмо на странице с данными организации."
+        ),
+    }
+    return sorry(410, _("Ссылка не действует"), advice[request.endpoint or ""])
 
 
 def reopen() -> Response:

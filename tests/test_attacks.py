@@ -632,6 +632,22 @@ def test_a_form_that_another_site_sends_does_nothing_though_it_has_the_token(
     assert answer.status_code == 303
 
 
+@pytest.mark.parametrize("button", ["Подтвердить номер телефона", "Отправить администратору"])
+def test_no_other_site_confirms_or_reports_for_a_person(
+    browser: Browser, post: Post, asked: str, button: str
+) -> None:
+    browser.open(post.link())
+    if button not in browser.page.buttons:
+        browser.follow("Сообщить об ошибке")
+    form = browser.page.form_of(button)
+    fields = form.fields | {"comment": "Всё неверно."}
+    before = rows()
+    answer = browser.ask("post", form.action, data=fields, headers={"Sec-Fetch-Site": "same-site"})
+    assert answer.status_code == 422
+    assert "Страница устарела" in answer.text
+    assert rows() == before
+
+
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/xml", "application/x"])
 def test_a_body_that_is_no_form_is_not_read(app: Flask, kind: str) -> None:
     deep = b"[" * 30_000 + b"]" * 30_000

@@ -329,6 +329,16 @@ def test_no_code_is_counted_down_that_an_operator_refused(
     assert browser.named("code-left") == ""
 
 
+def test_a_code_before_any_was_sent_is_told_so(browser: Browser, post: Post, asked: str) -> None:
+    """From a popup that stands open in an old window, say: there is none on the page now."""
+    browser.open(post.link())
+    token = browser.page.form_of(PHONE).fields["csrf_token"]
+    form = {"csrf_token": token, "code": "123456"}
+    answer = browser.ask("post", f"/confirmation/{asked}/code", data=form)
+    assert answer.status_code == 422
+    assert "Код ещё не отправлен. Запросите его." in answer.text
+
+
 def test_a_wrong_code_says_how_many_tries_are_left(
     browser: Browser, post: Post, asked: str
 ) -> None:

@@ -96,7 +96,7 @@ def _look(*, popup: bool) -> ResponseReturnValue:
 def request_code(id: str) -> ResponseReturnValue:
     found = _found()
     if not is_own_form():
-        return pages.page(found, notice=pages.stale(), status=422)
+        return pages.page(found, error=pages.stale(), status=422)
     wait = confirmation.request_code(found, g.address)
     db.commit()
     return pages.sent(id, wait, popup=True)
@@ -106,7 +106,7 @@ def request_code(id: str) -> ResponseReturnValue:
 def send_code_again(id: str) -> ResponseReturnValue:
     found = _found()
     if not is_own_form():
-        return pages.page(found, popup=True, notice=pages.stale(), status=422)
+        return pages.page(found, popup=True, error=pages.stale(), status=422)
     wait = confirmation.send_code_again(found, g.address)
     db.commit()
     return pages.sent(id, wait, popup=True)
@@ -136,7 +136,7 @@ def enter_code(id: str) -> ResponseReturnValue:
 def send_email_link(id: str) -> ResponseReturnValue:
     found = _found()
     if not is_own_form():
-        return pages.page(found, notice=pages.stale(), status=422)
+        return pages.page(found, error=pages.stale(), status=422)
     again = "again" in request.form
     send = confirmation.send_email_link if again else confirmation.request_email_link
     wait = send(found, g.address)
@@ -181,12 +181,21 @@ def report(id: str) -> ResponseReturnValue:
     found = _found()
     found.must_be_open()
     form = ReportForm()
-    if form.validate_on_submit():
-        proposed = form.read(found.details)
-        if not any(form.errors.values()):
-            confirmation.report(found, proposed, form.comment.data, g.address)
-            db.commit()
-            return redirect(url_for(".page", id=id), 303)
+    if request.method != "POST":
+        return _report_page(found, form)
+    if not is_own_form():
+        return _report_page(found, form, 422, stale=pages.stale())
+    proposed = form.read(found.details)
+    if any(form.errors.values()):
+        return _report_page(found, form, 422)
+    confirmation.report(found, proposed, form.comment.data, g.address)
+    db.commit()
+    return redirect(url_for(".page", id=id), 303)
+
+
+def _report_page(
+    found: Confirmation, form: ReportForm, status: int = 200, *, stale: str = ""
+) -> ResponseReturnValue:
     wrong = [
         name
         for name in organisation.PERSON_FIELDS | organisation.ORGANISATION_FIELDS
@@ -194,12 +203,12 @@ def report(id: str) -> ResponseReturnValue:
     ]
     return respond(
         "confirm/report.html",
-        status=422 if form.is_submitted() else 200,
+        status=status,
         confirmation=found,
         form=form,
         first_wrong=wrong[0] if wrong else "",
         lone="" if wrong else "".join(form.comment.errors[:1]),
-        stale=pages.stale() if form.errors.get("csrf_token") else "",
+        stale=stale,
         organisation_fields=organisation.ORGANISATION_FIELDS,
         person_fields=organisation.PERSON_FIELDS,
     )

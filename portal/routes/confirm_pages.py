@@ -26,10 +26,10 @@ def page(
     *,
     popup: bool = False,
     status: int = 200,
-    notice: str = "",
     error: str = "",
     typed: str = "",
 ) -> Response:
+    """The page, with the popup where there is a code to type; the sentence stands in front."""
     if status == 200 and found.standing not in {
         Standing.OPEN,
         Standing.COMPLETED,
@@ -43,8 +43,8 @@ def page(
         status=status,
         confirmation=found,
         popup=popup,
-        notice=notice,
-        error=error,
+        notice="" if popup else error,
+        error=error if popup else "",
         typed=typed,
         next_code=confirmation.next_code(found) if popup else None,
         changes=_changes(found),
@@ -64,9 +64,7 @@ def sent(id: str, wait: Wait | None, *, popup: bool) -> ResponseReturnValue:
     if wait is None:
         return done(id, popup=popup)
     sentence = _pause(wait.until) if wait.paused else _too_soon(wait.until, code=popup)
-    found = again(id)
-    shown = {"error": sentence} if popup and found.code else {"notice": sentence}
-    return retry_after(page(found, popup=popup, status=429, **shown), wait.until)
+    return retry_after(page(again(id), popup=popup, status=429, error=sentence), wait.until)
 
 
 def email_page(found: Confirmation, link_id: str, status: int, *, stale: str = "") -> Response:

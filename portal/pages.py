@@ -44,6 +44,9 @@ FORM_TYPES = {"", "application/x-www-form-urlencoded", "multipart/form-data"}
 # What no flood shuts: static files ask nobody, and others rely on the answers of the rest. /access
 # is asked for each request of the operational part, and a limit would shut somebody out of it.
 UNCOUNTED = {"static", "health", "forward_auth"}
+# What htmx does with an answer: a window that polls keeps what it shows; who pressed reads it.
+KEPT = {"HX-Reswap": "none"}
+INSTEAD = {"HX-Retarget": "#main", "HX-Reselect": "#main", "HX-Reswap": "outerHTML"}
 YEAR_SECONDS = 365 * 24 * 3600
 A_MINUTE = timedelta(minutes=1)
 
@@ -272,14 +275,23 @@ def _http_error(error: HTTPException) -> Response:
         return cast(Response, redirect(above, 303))
     unclear = (_("Портал не понял запрос"), _("Вернитесь на страницу назад и попробуйте ещё раз."))
     code = error.code or BadRequest.code
-    response = sorry(code, *titles.get(code, unclear))
+    way = _way_back() if code == TooManyRequests.code and htmx() else None
+    response = sorry(code, *titles.get(code, unclear), way=way)
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:
             response.headers[name] = value
-    if code == TooManyRequests.code and htmx() and request.method in SAFE_METHODS:
-        del response.headers["HX-Refresh"]  # the window that polls keeps what it shows
-        response.headers["HX-Reswap"] = "none"
+    if code == TooManyRequests.code and htmx():
+        del response.headers["HX-Refresh"]  # it would hide the sentence
+        shown = KEPT if request.method in SAFE_METHODS else INSTEAD
+        response.headers.update(shown)
     return response
+
+
+def _way_back() -> tuple[str, str] | None:
+    """To the page whose form was sent."""
+    is_page = current_app.url_map.bind("").test(request.path, "GET")
+    address = request.path if is_page else opens_above(request.path)
+    return (address, _("Обновить страницу")) if address else None
 
 
 def _unavailable(error: OperationalError) -> Response:

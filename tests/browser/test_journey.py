@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from portal import config, flood
 from tests.conftest import ADMINISTRATOR, LOMOVA
 from tests.live import served
 from tests.ports import free_port
@@ -400,6 +401,23 @@ def test_an_outage_between_two_presses_loses_nothing(
 
 
 # Language, the back button, reloading
+
+
+def test_a_press_that_is_too_many_is_told_so(
+    opened: Page, post: Post, watch: Watch, environment: dict[str, str], time: Time
+) -> None:
+    time.begins_a_minute()
+    flood.counts.use(config.load(environment | {"PORTAL_FLOOD_FORMS_PER_MINUTE": "1"}))
+    watch.means(429)
+    send_letter(opened)
+    opened.get_by_test_id("confirm-phone").click()
+    expect(opened.get_by_role("heading", level=1)).to_have_text("Слишком много запросов")
+    expect(opened.get_by_test_id("advice")).to_contain_text("подождите минуту")
+    expect(opened.locator("main")).to_have_count(1)
+    assert opened.title().startswith("Слишком много запросов")
+    opened.get_by_test_id("way").click()
+    expect(opened.get_by_test_id("confirm-phone")).to_be_visible()
+    assert post.codes() == []
 
 
 def test_the_language_is_kept_and_changed_back(opened: Page, post: Post) -> None:

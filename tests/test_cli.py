@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import LargeBinary, func, select, type_coerce, update
+from tqdm import tqdm
 
-from portal import account, cli, config, embedded, keys, readers
+from portal import account, cli, config, confirmation, embedded, keys, readers
 from portal.account import Account, Role
 from portal.account.tables import accounts
 from portal.confirmation.tables import confirmations
@@ -27,7 +28,7 @@ from tests.people import enrol
 from tests.test_importing import table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from flask import Flask
@@ -518,6 +519,39 @@ def test_all_that_are_unconfirmed_are_asked_once(
     again = run("confirmations", "request", "--all-unconfirmed")
     assert again.exit_code == 0
     assert "Отправлено запросов: 0, не отправлено: 0." in again.output
+
+
+def test_of_many_nobody_is_asked_who_was_asked_or_answered_meanwhile(
+    run: Callable[..., Result],
+    keep: Callable[..., None],
+    ask: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Meanwhile(tqdm):  # type: ignore[type-arg]
+        """It takes a while; others work."""
+
+        def __iter__(self) -> Iterator[str]:
+            for number, id in enumerate(super().__iter__()):
+                if number == 1:
+                    for other in ("ORG-2", "ORG-3"):
+                        ask(other)
+                    with db.writing():
+                        wrong = confirmation.last_request("ORG-3")
+                        assert wrong
+                        found = confirmation.find(wrong.id)
+                        assert found
+                        confirmation.report(found, {"position": "Механик"}, "", "10.20.4.17")
+                        db.commit()
+                yield id
+
+    for number in (1, 2, 3):
+        keep(f"ORG-{number}")
+    monkeypatch.setattr(cli.confirmations, "tqdm", Meanwhile)
+    result = run("confirmations", "request", "--all-unconfirmed")
+    assert result.exit_code == 1
+    assert "ORG-2: запрос уже отправлен" in result.output
+    assert "ORG-3: ответственное лицо сообщило об ошибке" in result.output
+    assert requests() == [("ORG-1", "open"), ("ORG-2", "open"), ("ORG-3", "reported")]
 
 
 def test_a_record_that_nobody_can_read_holds_up_no_other_request(

@@ -71,9 +71,10 @@ def load(id: str) -> Confirmation:
 
 
 def open_id() -> str:
-    found = confirmation.open_request(ID)
-    assert found
-    return found
+    last = confirmation.last_request(ID)
+    assert last
+    assert last.is_open
+    return last.id
 
 
 def confirm_phone(post: Post) -> None:

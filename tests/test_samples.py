@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,12 +26,22 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from tests.browser import Browser
+    from tests.conftest import Time
 
 
 @pytest.fixture
 def seeded(app: Flask) -> None:
     with app.test_request_context():
         assert embedded.seed()
+
+
+def test_a_later_start_begins_with_a_link_that_works(
+    seeded: None, app: Flask, browser: Browser, time: Time
+) -> None:
+    for _start in range(2):
+        with app.test_request_context():
+            assert browser.open(urlsplit(embedded.seed()).path).status == 200
+        time.passes(days=8)
 
 
 def test_there_is_somebody_of_each_role_and_a_recovery_in_each_state(seeded: None) -> None:

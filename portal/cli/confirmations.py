@@ -33,7 +33,7 @@ def request(ids: tuple[str, ...], *, all_unconfirmed: bool) -> None:
                 ids = tuple(confirmation.unconfirmed_organisations())
         for id in tqdm(ids, unit="", disable=None if len(ids) > 1 else True):
             try:
-                trouble = _request(id)
+                trouble = _request(id, renews=not all_unconfirmed)
             except keys.UnreadableError:
                 trouble = "данные не расшифровать: проверьте PORTAL_DATA_KEYS"
             if trouble:
@@ -44,12 +44,21 @@ def request(ids: tuple[str, ...], *, all_unconfirmed: bool) -> None:
 
 
 @db.again
-def _request(id: str) -> str | None:
-    """Request one confirmation; returns why not, if not."""
+def _request(id: str, *, renews: bool) -> str | None:
+    """Request one confirmation; returns why not, if not.
+
+    `renews`: also where a request is in force, or the person reported an error. Of many, some were
+    asked or answered since they were found.
+    """
     with db.writing():
         found = organisation.find(id)
         if found is None:
             return "такой организации нет"
+        last = confirmation.last_request(id)
+        if last and not renews and last.is_open:
+            return "запрос уже отправлен"
+        if last and not renews and last.is_reported:
+            return "ответственное лицо сообщило об ошибке"
         if confirmation.request(found, ACTOR) is None:
             return "телефон и email уже подтверждены"
         db.commit()

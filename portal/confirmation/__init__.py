@@ -35,7 +35,6 @@ from portal.confirmation.confirmation import (
 from portal.confirmation.course import (
     Proof,
     end_outdated,
-    open_request,
     proofs_of,
     proved,
     request,
@@ -87,7 +86,6 @@ __all__ = [
     "last_request",
     "may_request_at",
     "next_code",
-    "open_request",
     "progress_of",
     "proofs_of",
     "proved",

@@ -123,12 +123,6 @@ def end_outdated(organisation: Organisation, actor: str) -> None:
             reminding.readdress(older.id, organisation)
 
 
-def open_request(organisation_id: str) -> str | None:
-    """The id of the organisation's open request."""
-    id: str | None = db.scalar(_OPEN_OF, organisation_id=organisation_id)
-    return id
-
-
 def unconfirmed_organisations() -> list[str]:
     """IDs of organisations with a contact to confirm and no request in force.
 

@@ -722,8 +722,8 @@ def test_devices_are_listed_by_their_names_oldest_first(sokolova: Account, time:
     with_passkey(sokolova)
     assert act(device.take_totp, sokolova.id, digits(secret))
     app, passkey = devices_of(sokolova)
-    assert (app.kind, app.name) == (Kind.TOTP, "Приложение-аутентификатор")
-    assert (passkey.kind, passkey.name) == (Kind.PASSKEY, "Ключ доступа")
+    assert (app.kind, app.name) == (Kind.TOTP, "")
+    assert (passkey.kind, passkey.name) == (Kind.PASSKEY, "")
     assert app.used_at
     assert not passkey.used_at
     assert act(device.drop, sokolova, app.id, ADDRESS)

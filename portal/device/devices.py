@@ -14,7 +14,6 @@ from portal import clock, journal, proofs
 from portal.account import Account
 from portal.database import db
 from portal.device.tables import code_sets, devices
-from portal.language import gettext, mark
 
 LONGEST_NAME = 60
 
@@ -26,11 +25,8 @@ class Kind(StrEnum):
     PASSKEY = "passkey"
 
 
-NAMES = {Kind.TOTP: mark("Приложение-аутентификатор"), Kind.PASSKEY: mark("Ключ доступа")}
-
-
 class Device(NamedTuple):
-    """A device that works, by the name its owner gave it."""
+    """A device that works, by the name its owner gave it, if any."""
 
     id: str
     kind: Kind
@@ -109,7 +105,7 @@ def add(account: Account, kind: Kind, name: str, address: object, **columns: obj
             "id": id,
             "account_id": account.id,
             "kind": kind,
-            "name": name.strip()[:LONGEST_NAME] or gettext(NAMES[kind]),
+            "name": name.strip()[:LONGEST_NAME],
             "added_at": clock.now(),
             **columns,
         },

@@ -81,6 +81,7 @@ class Door:
             try:
                 async with asyncio.timeout(seconds):
                     environ["CONTENT_LENGTH"] = str(await self._hear(proto, body, longest))
+                    environ.pop("HTTP_TRANSFER_ENCODING", None)  # it has come, and has a length
             except TimeoutError:
                 body.close()
                 proto.response_bytes(*refusal(408))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -199,6 +202,41 @@ def test_a_certificate_of_another_name_is_refused(
     server = new_sms_gateway(trusted.server("sms.example"))
     assert refused(JsonGateway(server.url())) == (Reason.UNREACHABLE, False)
     assert not server.asked
+
+
+def test_a_server_without_tls_was_told_nothing() -> None:
+    with answering_once(lambda wire: wire.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as url:
+        assert refused(JsonGateway(url)) == (Reason.UNREACHABLE, False)
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"])
+def test_tls_that_breaks_behind_an_sms_leaves_it_unknown(trusted: Authority, said: bytes) -> None:
+    """It may have left: no other gateway may send it."""
+    context = trusted.server()
+
+    def break_off(wire: socket.socket) -> None:
+        with wire.dup() as below, context.wrap_socket(wire, server_side=True) as tls:
+            assert b"Idempotency-Key" in tls.recv(65536)
+            tls.sendall(said)
+            below.sendall(b"no record of TLS")
+
+    with answering_once(break_off) as url:
+        assert refused(JsonGateway(url)) == (Reason.UNKNOWN, False)
+
+
+@contextmanager
+def answering_once(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server at an https address, of which every byte is the test's to say."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
+
+        def serve() -> None:
+            wire, _address = listener.accept()
+            with wire:
+                answer(wire)
+
+        served = thread.submit(serve)
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        served.result(timeout=30)
 
 
 def test_the_settings_choose_the_gateway(

@@ -11,7 +11,7 @@ import pytest
 
 from portal import clock, config, gateways, outbox
 from portal.database import db
-from portal.gateways import Outgoing, Reason, Trouble, http_sms, smsc
+from portal.gateways import Outgoing, Reason, Trouble, http_sms
 from portal.gateways.smsc import Smsc
 from tests import servers
 from tests.conftest import LOMOVA
@@ -156,9 +156,8 @@ def test_an_error_is_told_by_its_code(
 def test_an_answer_that_says_nothing_leaves_it_open(
     server: SmsGateway, monkeypatch: pytest.MonkeyPatch, answer: Any, reason: Reason
 ) -> None:
-    for module in (http_sms, smsc):
-        if answer in (servers.HANG, servers.TRICKLE):
-            monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.5)
+    if answer in (servers.HANG, servers.TRICKLE):
+        monkeypatch.setattr(http_sms, "TIMEOUT_SECONDS", 0.5)
     gateway = Smsc(url_of(server))
     server.answers.append(answer)
     assert refused(gateway) == (reason, False)

@@ -5,6 +5,7 @@ import time
 from urllib.parse import unquote, urlsplit
 
 import urllib3
+from urllib3.connection import HTTPSConnection
 
 from portal import config
 from portal.gateways.outgoing import Outgoing, Reason, Trouble
@@ -13,11 +14,21 @@ TIMEOUT_SECONDS = 10
 LONGEST_ANSWER = 64 * 1024
 COME_BACK_LATER = {408, 429}
 NOBODY_KNOWS = {502, 504}  # said by a proxy: what the gateway behind it did, it does not know
-NOT_SENT = (  # the request never left: TLS, too, fails before anything is said
-    urllib3.exceptions.NewConnectionError,
-    urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.SSLError,
-)
+NOT_SENT = urllib3.exceptions.ConnectTimeoutError  # or no connection at all, which is a kind of it
+
+
+class _Connection(HTTPSConnection):
+    """Tells TLS that does not come about from one that breaks later: only then nothing was said."""
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except OSError as error:
+            raise urllib3.exceptions.NewConnectionError(self, "no TLS") from error
+
+
+class _Pool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Connection
 
 
 class JsonGateway:
@@ -31,9 +42,7 @@ class JsonGateway:
         if parts.username:
             user, password = unquote(parts.username), unquote(parts.password or "")
             self._headers |= urllib3.make_headers(basic_auth=f"{user}:{password}")
-        self._pool = urllib3.PoolManager(
-            maxsize=1, retries=False, timeout=urllib3.Timeout(total=TIMEOUT_SECONDS)
-        )
+        self._pool = new_pool()
 
     def send(self, message: Outgoing) -> str:
         body = {
@@ -61,6 +70,14 @@ class JsonGateway:
 
     def close(self) -> None:
         self._pool.clear()
+
+
+def new_pool() -> urllib3.PoolManager:
+    """What asks a gateway: once, over one connection that is kept."""
+    timeout = urllib3.Timeout(total=TIMEOUT_SECONDS)
+    pool = urllib3.PoolManager(maxsize=1, retries=False, timeout=timeout)
+    pool.pool_classes_by_scheme = {"http": urllib3.HTTPConnectionPool, "https": _Pool}
+    return pool
 
 
 def read_answer(answer: urllib3.BaseHTTPResponse) -> bytes:

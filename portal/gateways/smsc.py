@@ -12,7 +12,7 @@ import structlog
 import urllib3
 
 from portal import clock, config
-from portal.gateways.http_sms import NOT_SENT, TIMEOUT_SECONDS, read_answer
+from portal.gateways.http_sms import NOT_SENT, new_pool, read_answer
 from portal.gateways.outgoing import Outgoing, Reason, Trouble
 
 JSON = "3"  # the form of answers
@@ -41,9 +41,7 @@ class Smsc:
         self._sender = dict(parse_qsl(parts.query)).get("sender") or config.settings.sms_sender
         login, password = unquote(parts.username or ""), unquote(parts.password or "")
         self._login = {"login": login, "psw": password} if login else {"apikey": password}
-        self._pool = urllib3.PoolManager(
-            maxsize=1, retries=False, timeout=urllib3.Timeout(total=TIMEOUT_SECONDS)
-        )
+        self._pool = new_pool()
 
     def send(self, message: Outgoing) -> str:
         if message.attempts and self._has(message):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portal import config, create_app
+from portal import config, confirmation, create_app, organisation
 from portal.account import Role
+from portal.database import db
 from tests.browser import Browser
 from tests.compiled import COMPILED
 from tests.conftest import ADMINISTRATOR, ENVIRONMENT
@@ -164,3 +165,34 @@ def test_a_key_that_was_stolen_and_taken_out_opens_nothing(
     assert browser.status == 410
     assert browser.open(link).status == 410
     assert rows() == before
+
+
+@pytest.mark.parametrize("contact", ["phone", "email"])
+def test_going_back_to_an_older_contact_asks_for_nothing(
+    contact: str,
+    rotate: Callable[..., None],
+    browser: Browser,
+    keep: Callable[..., None],
+    post: Post,
+    asked: str,
+) -> None:
+    browser.open(post.link())
+    if contact == "phone":
+        browser.press("Подтвердить номер телефона").press("Подтвердить", code=post.code())
+    else:
+        browser.press("Подтвердить email").open(post.link()).press("Подтвердить адрес")
+    assert proved() == {contact}
+    keep(phone="+79215550199", email="other@sever-trakt.example")
+    assert proved() == set()
+    rotate(DATA)
+    keep()
+    assert proved() == {contact}
+    keep(position="Механик")
+    assert proved() == {contact}
+
+
+def proved() -> set[str]:
+    with db.reading():
+        found = organisation.find("ORG-004217")
+        assert found
+        return confirmation.proved(found)

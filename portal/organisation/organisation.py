@@ -38,6 +38,15 @@ _FIND = (
 _FIND_RECORD = select(records).where(records.c.id == bindparam("of"))
 _ADD = insert(organisations)
 _ADD_RECORD = insert(records).returning(records.c.id)
+_HAD = {
+    kind: select(records.c.id)
+    .where(
+        records.c.organisation_id == bindparam("of"),
+        records.c[f"{kind}_fingerprint"] == bindparam("fingerprint"),
+    )
+    .limit(1)
+    for kind in ("phone", "email")
+}
 _THIS = organisations.c.id == bindparam("of")
 _POINT_AT = update(organisations).where(_THIS).values(record_id=bindparam("record"))
 _KEEP_VERIFIED = (
@@ -263,13 +272,19 @@ def _add_record(
 
 def fingerprints_after(known: Organisation | None, details: Details) -> tuple[bytes, bytes]:
     """What phone and email of a record that follows the known one are known by."""
-    phone = fingerprints("phone", details.phone)
-    email = fingerprints("email", details.email)
-    # An unchanged value keeps its fingerprint when the data key was rotated meanwhile.
-    return (
-        known.phone_fingerprint if known and known.phone_fingerprint in phone else phone[0],
-        known.email_fingerprint if known and known.email_fingerprint in email else email[0],
-    )
+    return _fingerprint("phone", details.phone, known), _fingerprint("email", details.email, known)
+
+
+def _fingerprint(kind: str, value: str, known: Organisation | None) -> bytes:
+    """By which a value is proved: the one that it has or had, if the key was rotated meanwhile."""
+    newest, *older = fingerprints(kind, value)
+    if known is None:
+        return newest
+    now: bytes = getattr(known, f"{kind}_fingerprint")
+    if now in {newest, *older}:
+        return now
+    had = (each for each in older if db.one(_HAD[kind], of=known.id, fingerprint=each))
+    return next(had, newest)
 
 
 def _point_at(record_id: int, id: str) -> None:

@@ -57,8 +57,8 @@ def tell_of_failures() -> bool:
         for failed in outbox.untold():
             if failed.about:
                 confirmation.hold(failed.about)  # who ends it withdraws what is posted about it
-            known = failed.about and outbox.was_told_about(failed.about, failed.channel)
-            if not outbox.claim_telling(failed.id) or known:
+            told = outbox.told_about(failed.about, failed.channel) if failed.about else set()
+            if not outbox.claim_telling(failed.id) or told & deliveries.PERSONS:
                 continue
             try:
                 _tell_of(failed)

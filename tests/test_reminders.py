@@ -403,6 +403,17 @@ def test_nobody_is_told_of_what_went_to_the_administrator(asked: str, post: Post
     assert not reminders.tell_of_failures()
 
 
+def test_what_the_administrator_did_not_get_hides_nothing_of_the_person(
+    asked: str, post: Post
+) -> None:
+    post.deliver()
+    undelivered("undelivered", about=asked)
+    tell()
+    undelivered("email_link", Reason.REFUSED, to=LOMOVA.email, about=asked)
+    tell()
+    assert subjects(post, ADMINISTRATOR) == [NO_LETTER]
+
+
 def test_letters_about_letters_that_fail_are_no_loop(asked: str, post: Post) -> None:
     for _each in range(5):
         refuse()

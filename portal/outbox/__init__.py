@@ -17,8 +17,8 @@ from portal.outbox.failures import (
     has_untold,
     send_again,
     state,
+    told_about,
     untold,
-    was_told_about,
 )
 from portal.outbox.posting import post, readdress, reword, topic_of, withdraw, withdraw_all
 from portal.outbox.receipts import note_receipts, take_receipts
@@ -46,10 +46,10 @@ __all__ = [
     "state",
     "state_of",
     "take_receipts",
+    "told_about",
     "topic_of",
     "untold",
     "waiting",
-    "was_told_about",
     "withdraw",
     "withdraw_all",
 ]

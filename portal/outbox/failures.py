@@ -78,14 +78,10 @@ _CLAIM_TELLING = (
     .values(told_at=bindparam("now"))
     .returning(messages.c.id)
 )
-_TOLD_ABOUT = (
-    select(messages.c.id)
-    .where(
-        messages.c.about == bindparam("of"),
-        messages.c.channel == bindparam("by"),
-        messages.c.told_at.is_not(None),
-    )
-    .limit(1)
+_TOLD_ABOUT = select(messages.c.letter).where(
+    messages.c.about == bindparam("of"),
+    messages.c.channel == bindparam("by"),
+    messages.c.told_at.is_not(None),
 )
 _SEND_AGAIN = (
     update(messages)
@@ -154,9 +150,9 @@ def claim_telling(id: str) -> bool:
     return db.one(_CLAIM_TELLING, of=id, now=clock.now()) is not None
 
 
-def was_told_about(about: str, channel: str) -> bool:
-    """Whether somebody was told already that a message of this request did not leave that way."""
-    return db.one(_TOLD_ABOUT, of=about, by=channel) is not None
+def told_about(about: str, channel: str) -> set[str]:
+    """The letters of this request that did not leave that way, and that were looked at already."""
+    return {row.letter for row in db.all(_TOLD_ABOUT, of=about, by=channel)}
 
 
 @db.again

@@ -29,7 +29,7 @@ messages = Table(
     Column("gateway_id", String(200)),
     Column("received_at", Moment),  # the phone has it, says its receipt
     Column("lost_at", Moment),  # the operator took it, and said later that nobody received it
-    Column("told_at", Moment),  # when somebody was told that it never left, if anybody had to be
+    Column("told_at", Moment),  # when it was looked at, whom to tell that it never left
     Column("worth_until", Moment),  # what failed can be sent again until then; nothing leaves after
     Index(None, "organisation_id", "posted_at"),
     sqlite_with_rowid=False,

@@ -205,10 +205,9 @@ class Database:
         return connection
 
     def execute(self, statement: ClauseElement, *parameters: Parameters) -> None:
-        """Run a statement, once for each set of parameters."""
-        for each in parameters or ({},):
-            prepared = self._prepare(statement, each)
-            self._run(prepared, each)
+        """Run a statement, once for each set of parameters, which all have the same names."""
+        every = parameters or ({},)
+        self._run(self._prepare(statement, every[0]), *every)
 
     def one(self, statement: ClauseElement, **parameters: object) -> Any:
         """The first row of what a statement finds, or None."""
@@ -264,15 +263,19 @@ class Database:
             self._prepared[key] = prepared
         return prepared
 
-    def _run(self, prepared: Prepared, parameters: Parameters, *, once: bool = False) -> Any:
+    def _run(self, prepared: Prepared, *parameters: Parameters, once: bool = False) -> Any:
+        bound = [prepared.bind(each) for each in parameters]
         try:
             cursor = self.connection.connection.cursor()
-            cursor.execute(prepared.sql, prepared.bind(parameters))
+            if len(bound) == 1:
+                cursor.execute(prepared.sql, bound[0])
+            else:  # on PostgreSQL in one go, and not each on its own way there and back
+                cursor.executemany(prepared.sql, bound)
         except self._dbms.driver_error as error:
             if (
                 self._lost_connection(error) and not once
             ):  # nothing was done yet: begin on another one
-                return self._run(prepared, parameters, once=True)
+                return self._run(prepared, *parameters, once=True)
             raise self._error(prepared.sql, error) from error
         self._here.is_new = False
         return cursor

@@ -137,7 +137,7 @@ def waits_for(found: Organisation) -> Waits | None:
     progress = confirmation.progress_of([found.id])[found.id]
     contacts = tuple(kind for kind in ("phone", "email") if kind not in progress.proved)
     last = progress.last
-    if verification.is_as_returned(found):
+    if verification.is_as_returned(found, verification.last_one(found.id)):
         step = Step.REMARKS
     elif not contacts:
         step = Step.SENDING

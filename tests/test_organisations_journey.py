@@ -451,6 +451,19 @@ def test_remarks_of_a_specialist_stand_row_by_row(office: Browser, post: Post) -
     assert not office.has("remarks")
 
 
+def test_what_was_changed_back_is_still_to_be_mended(office: Browser, post: Post) -> None:
+    confirmed(office, post).press(SUBMIT)
+    verify()
+    change(legal_address="163000, г. Архангельск, ул. Поморская, д. 12, офис 3")
+    office.open(PAGE).press(RESUBMIT)
+    return_with(legal_address="Нет офиса.")
+    change(legal_address="163000, г. Архангельск, ул. Поморская, д. 12, офис 4")
+    assert office.open("/organisations").named("next-step") == "отправьте на проверку"
+    change(legal_address="163000, г. Архангельск, ул. Поморская, д. 12, офис 3")
+    assert office.open("/organisations").named("next-step") == "исправьте замечания"
+    assert office.open(PAGE).named("unmended") == "По замечаниям пока ничего не изменено."
+
+
 def test_what_is_right_can_be_sent_again_unchanged(office: Browser, post: Post) -> None:
     confirmed(office, post).press(SUBMIT)
     return_with(inn="Проверьте.")

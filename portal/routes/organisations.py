@@ -70,10 +70,9 @@ class Line(NamedTuple):
         return bool(last and last.is_open and last.specialist_id)
 
     @property
-    def is_unmended(self) -> bool:
+    def is_as_returned(self) -> bool:
         """Whether it is just what a specialist returned with remarks."""
-        last = self.verification if self.organisation.is_administrators_turn else None
-        return verification.is_untouched(self.organisation, last)
+        return verification.is_as_returned(self.organisation, self.verification)
 
     @property
     def is_awaited(self) -> bool:
@@ -141,9 +140,9 @@ class View(NamedTuple):
         return bool(self.verification and self.verification.specialist_id)
 
     @property
-    def is_unmended(self) -> bool:
+    def is_as_returned(self) -> bool:
         """Whether it is just what a specialist returned with remarks."""
-        return verification.is_as_returned(self.organisation)
+        return verification.is_as_returned(self.organisation, self.verification)
 
     @property
     def is_awaited(self) -> bool:
@@ -343,7 +342,7 @@ def _too_soon(until: datetime) -> str:
 
 def _seen_in(line: Line) -> list[object]:
     """What the list shows of an organisation that others may change."""
-    return [*_seen_of(line.organisation, line.progress), line.is_taken, line.is_unmended]
+    return [*_seen_of(line.organisation, line.progress), line.is_taken, line.is_as_returned]
 
 
 def _seen_of(found: Organisation, progress: Progress) -> list[object]:

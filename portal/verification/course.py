@@ -59,29 +59,29 @@ def missing(found: Organisation) -> list[str]:
     """What is missing before an organisation can be sent: marked words for the page."""
     lacking = frozenset({"phone", "email"} - confirmation.proved(found))
     needed = [MISSING[lacking]] if lacking else []
-    return [*needed, REMARKS] if is_unmended(found) else needed
+    last = returned(found)
+    return [*needed, REMARKS] if last and _is_unmended(found, last) else needed
 
 
-def is_untouched(found: Organisation, last: Verification | None) -> bool:
-    """Whether nobody has changed the record since that verification came back with remarks."""
-    if last is None or last.outcome is not Outcome.RETURNED:
+def is_as_returned(found: Organisation, last: Verification | None) -> bool:
+    """Whether it is what came back with remarks, be it that it was changed and changed back.
+
+    `last`: its newest verification.
+    """
+    if not found.is_administrators_turn or last is None or last.outcome is not Outcome.RETURNED:
         return False
-    return last.record_id == found.record_id
+    return last.record_id == found.record_id or _is_unmended(found, last)
 
 
-def is_as_returned(found: Organisation) -> bool:
-    """Whether it is what came back with remarks, be it that it was changed and changed back."""
-    return is_untouched(found, returned(found)) or is_unmended(found)
-
-
-def is_unmended(found: Organisation) -> bool:
+def _is_unmended(found: Organisation, last: Verification) -> bool:
     """Whether it is just what a specialist returned with remarks on its rows.
 
     Sending it again would open the operational part, whatever the remarks say. What was changed and
     changed back is another record that says the same.
     """
-    last = returned(found) if found.status is Status.EDITING else None
-    record = organisation.find_record(last.record_id) if last and any(last.remarks) else None
+    if found.status is not Status.EDITING or not any(last.remarks):
+        return False
+    record = organisation.find_record(last.record_id)
     return record is not None and (record.details, record.person) == (found.details, found.person)
 
 

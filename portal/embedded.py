@@ -86,7 +86,7 @@ def announce(link: str | None) -> None:
     click.echo(f"\n  Портал: {base}\n  Письма и СМС: {base}/inbox")
     if link:
         click.echo(f"\n  Начните со страницы ответственного лица:\n  {link}")
-    if link:
+    if link is not None:  # there are samples, be the first one's contacts confirmed already
         _announce_people(base)
     click.echo(f"\n  Другие команды: set -a; . {ENVIRONMENT}; portal …")
     click.echo("  Остановить: Ctrl+C\n")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from tests.browser import Browser
-    from tests.conftest import Time
+    from tests.conftest import Post, Time
 
 
 @pytest.fixture
@@ -42,6 +42,21 @@ def test_a_later_start_begins_with_a_link_that_works(
         with app.test_request_context():
             assert browser.open(urlsplit(embedded.seed()).path).status == 200
         time.passes(days=8)
+
+
+def test_who_can_sign_in_is_said_with_or_without_a_link(
+    seeded: None, app: Flask, browser: Browser, post: Post, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with app.test_request_context():
+        browser.open(urlsplit(embedded.seed()).path).press("Подтвердить номер телефона")
+        browser.press("Подтвердить", code=post.code()).press("Подтвердить email")
+        browser.open(post.link()).press("Подтвердить адрес")
+        embedded.announce(embedded.seed())
+    said = capsys.readouterr().out
+    assert "Начните" not in said, "its contacts are confirmed"
+    assert sample_people.PASSWORD in said
+    embedded.announce(None)
+    assert sample_people.PASSWORD not in capsys.readouterr().out
 
 
 def test_there_is_somebody_of_each_role_and_a_recovery_in_each_state(seeded: None) -> None:

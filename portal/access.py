@@ -36,7 +36,7 @@ from portal.pages import (
 Guard = Callable[[], ResponseReturnValue | None]
 
 CAME_FOR = "came_for"  # in the cookie: the page that somebody wanted before signing in
-PATH = re.compile("(/[A-Za-z0-9_-]{1,40}){1,5}")  # of pages that somebody may come for
+PATH = re.compile(r"(/[\w-]{1,40}){1,5}")  # of pages that somebody may come for
 REFUSALS = (Limit(1000, timedelta(hours=24)),)  # lines of one account
 CHANGES_WITH = "csrf_token"  # Flask-WTF's, renewed with every new session
 START = "devices.page"

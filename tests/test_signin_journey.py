@@ -894,6 +894,13 @@ def test_an_administrator_gets_to_the_person_they_came_for(
     assert administrator.sign_in(browser).path == "/organisations", "it was wanted once"
 
 
+def test_an_id_in_cyrillic_is_come_for_too(keep: Callable[..., None], browser: Browser) -> None:
+    keep("ОРГ-1")
+    administrator = enrol("a@sever-trakt.example", Role.ADMINISTRATOR, "ОРГ-1")
+    assert browser.open("/organisations/ОРГ-1").path == "/signin"
+    assert administrator.sign_in(browser).path == "/organisations/ОРГ-1"
+
+
 @pytest.mark.parametrize("wanted", ["/people", "/organisations/ORG-1"])
 def test_nobody_is_led_to_a_page_that_somebody_else_came_for(browser: Browser, wanted: str) -> None:
     specialist = enrol("s@izkt.example", Role.SPECIALIST)

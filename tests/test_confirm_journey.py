@@ -576,6 +576,29 @@ def test_a_gateway_that_was_down_is_not_called_a_refusal(
     assert "не принял" not in browser
 
 
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (Trouble(Reason.UNREACHABLE), "почтовый сервер слишком долго не отвечал"),
+        (Trouble(Reason.UNKNOWN), "мы не знаем, ушло ли письмо"),
+        (Trouble(Reason.MISCONFIGURED), "из-за настроек портала. Позвоните в поддержку"),
+        (Trouble(Reason.REFUSED, permanent=True), "почтовый сервер не принял адрес"),
+    ],
+)
+def test_why_the_second_letter_failed_is_said(
+    browser: Browser, post: Post, asked: str, time: Time, trouble: Trouble, said: str
+) -> None:
+    def fail(message: Outgoing) -> str:
+        raise trouble
+
+    browser.open(post.link()).press(EMAIL)
+    post.email.send = fail  # type: ignore[method-assign]
+    time.passes(hours=5)
+    outbox.deliver_due("email", post.email)
+    browser.open(f"/confirmation/{asked}")
+    assert said in browser.named("email-sent")
+
+
 # The second link
 
 

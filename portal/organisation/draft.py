@@ -261,7 +261,7 @@ def merge(draft: Draft, current: Organisation, mine: Collection[str]) -> dict[st
 def person_after(draft: Draft, current: Organisation, values: Mapping[str, str]) -> bool | None:
     """Whether merged values mean another person; None where that has to be asked anew."""
     began = find_record(draft.began.record_id)
-    assert began, "records are never deleted"
+    assert began, "a draft keeps its record"
     details, is_mine = details_in(values), began.person == current.person
     if details.is_same_person(current.details):
         # The same name was meant for somebody else only if no other name was typed.

@@ -277,7 +277,7 @@ def merge(id: str) -> ResponseReturnValue:
 
 def _merge_page(found: Organisation, kept: Draft, notice: str, status: int) -> Response:
     began = organisation.find_record(kept.began.record_id)
-    assert began, "records are never deleted"
+    assert began, "a draft keeps its record"
     clashes = organisation.clashes(kept, found)
     traces = organisation.traces(found)
     return respond(

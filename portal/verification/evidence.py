@@ -168,7 +168,7 @@ def evidence(one: Verification) -> Evidence:
     found = organisation.find(one.organisation_id)
     record = organisation.find_record(one.record_id)
     assert found, "its organisation is never deleted"
-    assert record, "nor is a record"
+    assert record, "a verification keeps its record"
     before = _verified(one, found)
     known: dict[str, Who] = {}
     rows = db.all(_PROOFS, of=record.id)

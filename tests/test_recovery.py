@@ -964,6 +964,31 @@ def test_who_is_enrolling_is_let_out_when_the_case_is_stopped(scene: Scene) -> N
     assert len(look(device.devices_of, scene.owner.id)) == 1
 
 
+@pytest.mark.parametrize(
+    "stop",
+    [
+        lambda scene: act(recovery.cancel_by_link, scene.case.id, ADDRESS),
+        lambda scene: act(recovery.cancel_by_sign_in, scene.owner, ADDRESS),
+        lambda scene: act(
+            recovery.refuse, load(scene.case), scene.second, Reason.STRANGER, ADDRESS
+        ),
+    ],
+    ids=["link", "sign in", "refusal"],
+)
+def test_who_enrols_after_the_grant_is_stopped_all_the_same(
+    scene: Scene, time: Time, stop: Callable[[Scene], object]
+) -> None:
+    granted = scene.grant()
+    clock.shift(granted.expires_at - clock.now() - timedelta(minutes=1))
+    enrolment = scene.enrolment()
+    time.passes(minutes=5)
+    assert load(granted).standing is Standing.EXPIRED
+    assert stop(scene)
+    assert look(session.find, enrolment) is None
+    time.passes(minutes=10)
+    assert load(granted).ended_at
+
+
 def test_only_the_enrolment_of_the_case_completes_it(scene: Scene, staff: Scene) -> None:
     staff.wait()
     staff.approve()

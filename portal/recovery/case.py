@@ -13,6 +13,7 @@ from sqlalchemy import case as either
 from portal import clock, config
 from portal.account import STAFF, Account
 from portal.account.account import COLUMNS, read
+from portal.account.session import SHORT
 from portal.account.tables import accounts
 from portal.database import LARGEST, db
 from portal.language import mark as _
@@ -136,6 +137,11 @@ class Case:
         return max(self.wait_until, self.approved_at or self.wait_until) + GRANT_LASTS
 
     @property
+    def ends_at(self) -> datetime:
+        """Until when it can end otherwise than by time: who gave the code is let in for a while."""
+        return self.expires_at + SHORT if self.wait_until else self.expires_at
+
+    @property
     def needs_approval(self) -> bool:
         """Whether a second specialist has yet to agree: there is no code before.
 
@@ -154,6 +160,11 @@ class Case:
     @property
     def is_open(self) -> bool:
         return not self.ended_at and self.standing is not Standing.EXPIRED
+
+    @property
+    def may_be_stopped(self) -> bool:
+        """Whether somebody may yet come in by it: also who gave the code, and enrols a device."""
+        return not self.ended_at and clock.now() < self.ends_at
 
     @property
     def is_administrators(self) -> bool:

@@ -1,13 +1,11 @@
 """How a case moves: the one guard that knows the map, the clock and the journal; and its ends."""
 
-from datetime import timedelta
-
 from sqlalchemy import bindparam, update
 
 from portal import account, clock, journal, outbox, proofs
 from portal.account import STAFF, Account, Role, administers, session
 from portal.database import db
-from portal.recovery.case import Case, NotOpenError, Reason, State, find, open_case_of
+from portal.recovery.case import Case, NotOpenError, Reason, State, find, last_case_of
 from portal.recovery.tables import cases
 
 CANCEL = "cancel"  # the purpose that the link in every letter is signed for
@@ -22,7 +20,6 @@ MOVES: dict[State, frozenset[State]] = {
     State.REFUSED: frozenset(),
     State.CANCELLED: frozenset(),
 }
-NO_TIME = timedelta()
 
 _WRITES = {  # what a move writes beside the state
     State.ASKING: ("specialist_id", "diagnostics_id"),
@@ -50,16 +47,16 @@ def move(
     actor: str,
     address: object = "",
     *,
-    grace: timedelta = NO_TIME,
     reason: Reason | None = None,
     **changes: object,
 ) -> Case:
     """The one way a case moves. Raises NotOpenError if it cannot, or somebody was first.
 
-    A case whose time is over moves only to its end by `Reason.EXPIRED`; `grace` gives it more. At
-    an end what is in the post is withdrawn, and who was let in to enrol a device is let out.
+    A case whose time is over moves only to its end by `Reason.EXPIRED`. At an end what is in the
+    post is withdrawn, and who was let in to enrol a device is let out.
     """
-    is_over = clock.now() >= case.expires_at + grace and reason is not Reason.EXPIRED
+    until = case.ends_at if to in ENDS else case.expires_at
+    is_over = clock.now() >= until and reason is not Reason.EXPIRED
     if to not in MOVES[case.state] or is_over:
         raise NotOpenError(case.standing)
     if to in ENDS:
@@ -82,21 +79,21 @@ def note(case: Case, what: str, actor: str, address: object, **details: object) 
 
 
 def cancel_link(case: Case) -> str:
-    """The token of the link that stops a case; it works as long as the case is open."""
+    """The token of the link that stops a case; it works as long as somebody may come in by it."""
     return proofs.sign(CANCEL, case.id)
 
 
 def cancel_by_link(case_id: str, address: object) -> Case | None:
     """Stop a case, for who has its letter; None if there is nothing to stop."""
     found = find(case_id)
-    if found is None or not found.is_open:
+    if found is None or not found.may_be_stopped:
         return None
     return _cancel(found, Reason.LINK, "unknown", address)
 
 
 def cancel_by_sign_in(owner: Account, address: object) -> Case | None:
     """Stop the case of who gave a second factor after all; None if there is none."""
-    found = open_case_of(owner)
+    found = _case_to_stop(owner)
     return found and _cancel(found, Reason.SIGN_IN, owner.id, address)
 
 
@@ -106,13 +103,13 @@ def cancel_by_change(owner: Account, actor: str) -> Case | None:
     So it is with a password that came by letter: that proves the mailbox, to which the code goes,
     and how many specialists have to agree was decided before.
     """
-    found = open_case_of(owner)
+    found = _case_to_stop(owner)
     return found and _cancel(found, Reason.CHANGED, actor, "")
 
 
 def cancel_by_suspension(owner: Account, actor: str, address: object) -> Case | None:
     """Stop the case of an account that was suspended: nobody is to come back by it."""
-    found = open_case_of(owner)
+    found = _case_to_stop(owner)
     return found and _cancel(found, Reason.SUSPENDED, actor, address)
 
 
@@ -121,8 +118,13 @@ def cancel_by_wrong_factors(owner: Account, address: object) -> Case | None:
 
     Else whoever knows the password could keep the owner from stopping it by signing in.
     """
-    found = open_case_of(owner)
+    found = _case_to_stop(owner)
     return found and _cancel(found, Reason.WRONG_FACTORS, "unknown", address)
+
+
+def _case_to_stop(owner: Account) -> Case | None:
+    last = last_case_of(owner)
+    return last if last and last.may_be_stopped else None
 
 
 def _cancel(case: Case, reason: Reason, actor: str, address: object) -> Case:

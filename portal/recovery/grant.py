@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, update
 
 from portal import account, clock, device, diagnostics, keys, limits, outbox, proofs
 from portal.account import Account, administers, session
-from portal.account.session import SHORT, Session, Stage
+from portal.account.session import Session, Stage
 from portal.database import db
 from portal.device.backup_codes import ALPHABET, one_spelling
 from portal.recovery.case import Case, NotOpenError, Reason, Standing, State, find
@@ -168,7 +168,7 @@ def complete(enrolment: Session, device_id: str, address: object) -> Case:
         raise NotOpenError
     if not found.has_waited or found.needs_approval or account.has_new_email(found.owner):
         raise NotOpenError(found.standing)
-    completed = move(found, State.COMPLETED, found.owner.id, address, grace=SHORT)
+    completed = move(found, State.COMPLETED, found.owner.id, address)
     device.drop_all(found.owner, address, but=device_id)
     session.end_all(found.owner, but=enrolment)
     account.write(

@@ -306,7 +306,7 @@ def _page(
         approver=account.find(found.approved_by) if found.approved_by else None,
         is_mine=found.specialist_id == me.id,
         is_second=found.approved_by == me.id,
-        may_refuse=found.is_open and recovery.may_refuse(found, me),
+        may_refuse=found.may_be_stopped and recovery.may_refuse(found, me),
         places=recovery.PLACES,
         error=error,
         where=where,

@@ -509,6 +509,30 @@ def test_a_forged_link_stops_nothing(loss: Loss, forged: str) -> None:
     assert everything() == before
 
 
+def test_of_two_links_the_one_that_is_shown_stops_its_case(loss: Loss) -> None:
+    loss.open()
+    first = cancel_in(loss.newest(OPENED))
+    loss.new_browser(OUTSIDE).open(first).press(STOP)
+    loss.open()
+    anywhere = loss.new_browser(OUTSIDE)
+    anywhere.open(cancel_in(loss.newest(OPENED)))
+    shown = anywhere.page
+    anywhere.open(first)
+    assert "Обращение № 1 остановлено" in anywhere
+    anywhere.page = shown  # of the tab beside it
+    assert "№ 2" in anywhere.press(STOP)
+    assert anywhere.page.heading == "Восстановление остановлено"
+    assert not loss.case.is_open
+
+
+def test_a_case_is_stopped_by_who_opened_its_link_alone(loss: Loss) -> None:
+    loss.open()
+    anywhere = loss.new_browser(OUTSIDE)
+    anywhere.open(cancel_in(loss.newest(OPENED)))
+    assert anywhere.press(STOP, case="A" * 22).status == 410
+    assert loss.case.is_open
+
+
 def test_an_old_form_of_the_link_stops_nothing_and_is_shown_again(loss: Loss) -> None:
     loss.open()
     anywhere = loss.new_browser(OUTSIDE)

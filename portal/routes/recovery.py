@@ -23,6 +23,7 @@ from portal.routes.diagnostics import browser_cookie
 bp = Blueprint("recovery", __name__)
 
 FROM_ANYWHERE = {f"{bp.name}.{name}" for name in ("cancel", "cancel_page", "confirm_cancel")}
+MOST_OPENED = 8  # links to cases that one browser opened, which it knows apart
 FURTHER = {Stage.FULL: "devices.page", Stage.ENROLMENT: "devices.new"}  # who needs no case
 
 
@@ -184,7 +185,7 @@ def cancel(token: str) -> ResponseReturnValue:
     id = proofs.unsign(CANCEL, token)
     if id is None:
         return _dead_link()
-    cookie[CANCEL] = id
+    _open_link(id)
     return redirect(url_for(".cancel_page"), 303)
 
 
@@ -193,7 +194,7 @@ def cancel_page() -> ResponseReturnValue:
     case = _case_of_link()
     if case is None:
         return _dead_link()
-    return _cancel_page(case, status=200 if case.is_open else 410)
+    return _cancel_page(case, status=200 if case.may_be_stopped else 410)
 
 
 @bp.post("/cancel")
@@ -205,12 +206,21 @@ def confirm_cancel() -> ResponseReturnValue:
         return _dead_link()
     recovery.cancel_by_link(case.id, g.address)
     db.commit()
+    _open_link(case.id)
     return redirect(url_for(".cancel_page"), 303)
 
 
+def _open_link(id: str) -> None:
+    """Keep that a case's link was opened here; of many the latest."""
+    opened = [each for each in cookie.get(CANCEL, ()) if each != id]
+    cookie[CANCEL] = [*opened, id][-MOST_OPENED:]
+
+
 def _case_of_link() -> Case | None:
-    """The case whose link this browser opened."""
-    return recovery.find(cookie.get(CANCEL, ""))
+    """The case that the form was shown for, else the one whose link was opened last."""
+    opened = cookie.get(CANCEL, ())
+    id = request.form.get("case") or (opened[-1] if opened else "")
+    return recovery.find(id) if id in opened else None
 
 
 def _cancel_page(case: Case, error: str = "", status: int = 200) -> Response:

@@ -76,6 +76,13 @@ class Visitor(UserMixin):  # type: ignore[misc] # Flask-Login has no types
         return self.session.stage is Stage.FULL
 
 
+class Logins(LoginManager):  # type: ignore[misc]
+    """Remembers nobody: a cookie by which Flask-Login would is not ours, and is not read."""
+
+    def _load_user_from_remember_cookie(self, _cookie: str) -> None:
+        return None
+
+
 def token() -> str:
     """What the cookie says to know a session by; empty if it says nothing."""
     return str(cookie.get("_user_id", ""))
@@ -312,7 +319,7 @@ def _load(token: str) -> Visitor | None:
 
 
 def init_app(app: Flask) -> None:
-    login = LoginManager()
+    login = Logins()
     login.session_protection = None  # a session is a row: the server ends it
     login.user_loader(_load)
     login.init_app(app)

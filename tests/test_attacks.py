@@ -608,6 +608,18 @@ def test_signing_out_sets_no_cookie_but_our_own(
     assert given == {"session"}
 
 
+@pytest.mark.parametrize("planted", ["1|aaaa", '"a|\\303\\251"', "|", '"\\377|x"'])
+def test_a_cookie_that_somebody_planted_is_in_nobodys_way(
+    app: Flask, keep: Callable[..., None], planted: str
+) -> None:
+    """A neighbour below the same domain can set one: Flask-Login would read it."""
+    keep()
+    for path, status in (("/signin", 200), ("/devices", 303), ("/help", 200)):
+        headers = {"Cookie": f"remember_token={planted}"}
+        answer = app.test_client().get(path, headers=headers, environ_base={"REMOTE_ADDR": INSIDE})
+        assert answer.status_code == status, path
+
+
 # Forms of another site, and what is no form
 
 

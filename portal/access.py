@@ -124,12 +124,14 @@ def agent() -> str:
     return request.user_agent.string
 
 
-def let_in(token: str) -> None:
+def let_in(new_token: str) -> None:
     """Put a session that has just begun into the cookie, in place of what was there."""
-    found = session.find(token)
+    found = session.find(new_token)
     assert found, "it began a moment ago"
+    if session.whose(token()) not in {None, found.account.id}:
+        cookie.pop(CAME_FOR, None)  # another one did, whose session ran out
     cookie.pop(CHANGES_WITH, None)
-    login_user(Visitor(found, token))
+    login_user(Visitor(found, new_token))
 
 
 def let_out() -> None:

@@ -894,6 +894,23 @@ def test_an_administrator_gets_to_the_person_they_came_for(
     assert administrator.sign_in(browser).path == "/organisations", "it was wanted once"
 
 
+def test_a_page_that_a_session_ran_out_on_is_not_the_next_persons(
+    keep: Callable[..., None], browser: Browser, time: Time
+) -> None:
+    for number in (1, 2):
+        keep(f"ORG-{number}")
+    one = enrol("a@sever-trakt.example", Role.ADMINISTRATOR, "ORG-1")
+    other = enrol("b@sever-trakt.example", Role.ADMINISTRATOR, "ORG-2")
+    one.sign_in(browser)
+    time.passes(minutes=31)
+    assert browser.open("/organisations/ORG-1").path == "/signin"
+    assert other.sign_in(browser).path == "/organisations"
+    time.passes(minutes=31)
+    assert browser.open("/organisations/ORG-2").path == "/signin"
+    assert other.sign_in(browser).path == "/organisations/ORG-2", "it is their own"
+    assert not events("access.refused")
+
+
 def test_an_id_in_cyrillic_is_come_for_too(keep: Callable[..., None], browser: Browser) -> None:
     keep("ОРГ-1")
     administrator = enrol("a@sever-trakt.example", Role.ADMINISTRATOR, "ОРГ-1")

@@ -90,6 +90,7 @@ _FIND = (
     .join(accounts, accounts.c.id == sessions.c.account_id)
     .where(*LIVE)
 )
+_WHOSE = select(sessions.c.account_id).where(sessions.c.seal == bindparam("seal"))
 _ADD = insert(sessions)
 _OF = sessions.c.id == bindparam("of")
 _LIVE = sessions.c.ended_at.is_(None)
@@ -214,6 +215,12 @@ def find(token: str) -> Session | None:
     own = {each.key: getattr(row, f"session_{each.key}") for each in _OWN}
     pending = json.loads(own["pending"]) if own["pending"] else {}
     return Session(account=read(row), **own | {"stage": Stage(own["stage"]), "pending": pending})
+
+
+def whose(token: str) -> str | None:
+    """The id of whose session a token began, though it has ended; None where nobody knows."""
+    id: str | None = db.scalar(_WHOSE, seal=seal(token))
+    return id
 
 
 def see(session: Session) -> bool:

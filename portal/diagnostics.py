@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from stdnum import damm
 
-from portal import agents, clock, limits, proofs
+from portal import agents, clock, limits, networks, proofs
 from portal.database import Encrypted, Moment, db, metadata
 from portal.limits import Limit
 
@@ -229,4 +229,4 @@ def _seal(token: str) -> bytes:
 
 
 def _use(address: object) -> str:
-    return f"diagnostics from {address}"
+    return f"diagnostics from {networks.counted_as(address)}"

@@ -12,8 +12,6 @@ says by itself when the next one begins; on the change of minutes an address may
 import threading
 import time
 from collections import Counter
-from functools import lru_cache
-from ipaddress import IPv6Address
 from typing import Any, NamedTuple
 
 import structlog
@@ -24,13 +22,12 @@ from limits.strategies import FixedWindowRateLimiter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from portal import clock, config
+from portal import clock, config, networks
 from portal.networks import Address
 
 MINUTE = 60
 PATIENCE_SECONDS = 0.2  # for a connection to Redis, and for an answer of it
 REST_SECONDS = 10  # before Redis is asked again after it failed
-NETWORK_BITS = 64  # of an IPv6 address: what one computer has to choose from
 
 log = structlog.get_logger()
 
@@ -84,7 +81,7 @@ class Flood:
         """
         limit = self._limits.forms if writes else self._limits.reading
         now = int(clock.now().timestamp())
-        name = "forms" if writes else "reading", _name(address)
+        name = "forms" if writes else "reading", networks.counted_as(address)
         if self._hit(limit, now // MINUTE, name):
             return 0
         return MINUTE - now % MINUTE
@@ -131,13 +128,6 @@ def _shared(url: str) -> FixedWindowRateLimiter:
     }
     storage = storage_from_string(url, wrap_exceptions=True, key_prefix="portal", **options)
     return FixedWindowRateLimiter(storage)
-
-
-@lru_cache(maxsize=4096)
-def _name(address: Address | None) -> str:
-    if isinstance(address, IPv6Address):
-        return f"{int(address) >> (128 - NETWORK_BITS):x}"
-    return str(address or "unknown")
 
 
 counts = Flood()

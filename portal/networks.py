@@ -15,6 +15,8 @@ from portal.config import Network
 LONGEST_ADDRESS = 45  # of IPv6 with an IPv4 address written inside
 LONGEST_HEADER = 1000
 
+NETWORK_BITS = 64  # of an IPv6 address: what one computer has to choose from
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -48,6 +50,14 @@ def is_inside(address: Address | None, networks: Iterable[Network]) -> bool:
     return address is not None and any(
         address.version == network.version and address in network for network in networks
     )
+
+
+@lru_cache(maxsize=4096)
+def counted_as(address: object) -> str:
+    """What an address is in a count of what one computer does; `address` as `client_address`."""
+    if isinstance(address, ipaddress.IPv6Address):
+        return f"{int(address) >> (128 - NETWORK_BITS):x}"
+    return str(address or "unknown")
 
 
 def is_secure(address: Address | None, own: tuple[Network, ...]) -> bool:

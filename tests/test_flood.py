@@ -66,6 +66,19 @@ def test_sign_ins_from_one_address_are_paused_and_others_are_not(petrov: None, t
         assert sign_in.enter(EMAIL, PASSWORD, ADDRESS, "").token
 
 
+def test_one_computer_with_many_addresses_is_counted_as_one(petrov: None) -> None:
+    """An IPv6 network gives a computer 2^64 of them to choose from."""
+    for number in range(100):
+        with db.writing():
+            sign_in.enter("nobody@example.ru", "x", ip_address(f"fd00::{number:x}"), "")
+            db.commit()
+    with db.writing():
+        same = sign_in.enter(EMAIL, PASSWORD, ip_address("fd00::ffff:0:1"), "")
+        other = sign_in.enter(EMAIL, PASSWORD, ip_address("fd00:0:0:1::1"), "")
+    assert same.paused_until
+    assert other.token
+
+
 def test_new_passwords_asked_for_from_one_address_leave_no_rows_without_end(petrov: None) -> None:
     use_up(f"password resets from {ADDRESS}", 30)
     with db.writing():

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 
-from portal import clock, config, journal, limits, organisation, outbox, proofs
+from portal import clock, config, journal, limits, networks, organisation, outbox, proofs
 from portal.account import password, session
 from portal.account.account import (
     PASSWORD,
@@ -218,7 +218,7 @@ def request_reset(email: str, address: object) -> None:
     nothing happens. So nobody learns which accounts there are.
     """
     name = f"password reset of {one_spelling(email)}"
-    where = f"password resets from {address}"
+    where = f"password resets from {networks.counted_as(address)}"
     if limits.free_at(name, OFTEN) or limits.free_at(where, PER_ADDRESS):
         return
     limits.use(name, where)

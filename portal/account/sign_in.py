@@ -10,7 +10,7 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy import bindparam, insert, or_, select, update
 
-from portal import clock, config, journal, keys, limits, metrics
+from portal import clock, config, journal, keys, limits, metrics, networks
 from portal.account import password, session
 from portal.account.account import Account, find_by_email, one_spelling
 from portal.account.session import Stage
@@ -79,12 +79,13 @@ def enter(email: str, typed: str, address: object, agent: str) -> Entry:
 
 def judge(email: str, typed: str, address: object) -> Judged:
     """Whether a password is that of an email; wrong ones are counted."""
-    until = limits.free_at(f"passwords from {address}", PER_ADDRESS)
+    where = f"passwords from {networks.counted_as(address)}"
+    until = limits.free_at(where, PER_ADDRESS)
     if until:
         log.warning("passwords paused", of="address")
         metrics.sign_ins.note("paused")
         return Judged(paused_until=until)
-    limits.use(f"passwords from {address}")
+    limits.use(where)
     key = _key(email)
     # Counted before compared: of any number of tries at one moment no more are judged.
     in_a_row = db.scalar(_COUNT, of=key, now=clock.now())

@@ -151,12 +151,10 @@ def begin(account_id: str | None, address: object, agent: str, cookie: str = "")
             "made_at": clock.now(),
         },
     )
-    older = [
-        each
-        for each in _tokens(cookie)
-        if (found := _of_token(each)) and (found.claimed_at or found.is_claimable)
-    ]
-    return ".".join([token, *older][:MOST_KEPT])
+    known = [(each, found) for each in _tokens(cookie) if (found := _of_token(each))]
+    claimed = [each for each, found in known if found.claimed_at]
+    claimable = [each for each, found in known if found.is_claimable]
+    return ".".join([token, *claimed, *claimable][:MOST_KEPT])
 
 
 def find(id: str) -> Diagnostics | None:

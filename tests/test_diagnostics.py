@@ -201,6 +201,17 @@ def test_a_browser_that_runs_it_again_is_still_the_one_that_was_claimed(
     assert cookie.count(".") == 1, "what nobody can claim any more is forgotten"
 
 
+def test_a_browser_that_runs_it_again_at_once_is_still_the_one_that_was_claimed(app: Flask) -> None:
+    cookie = begin()
+    first = seen(cookie)
+    claim(first.number)
+    for _ in range(12):
+        cookie = begin(cookie)
+    with db.reading():
+        assert diagnostics.is_browser_of(cookie, first.id)
+        assert diagnostics.is_browser_of(cookie, seen(cookie).id)
+
+
 def test_a_number_made_a_minute_ago_may_still_be_told(app: Flask) -> None:
     cookie = begin()
     first = seen(cookie)

@@ -176,6 +176,21 @@ def test_a_second_factor_gives_five_minutes(inside: Browser, petrov: Person, tim
     assert inside.open("/devices/codes").path == "/check"
 
 
+def test_new_codes_are_made_ten_times_in_an_hour(
+    inside: Browser, petrov: Person, time: Time
+) -> None:
+    for _set in range(9):  # the first one he has already
+        inside.open("/devices").press(NEW_CODES)
+        assert inside.path == "/devices/codes"
+    inside.open("/devices").press(NEW_CODES)
+    assert inside.status == 429
+    assert "не больше десяти наборов" in inside.named("notice")
+    assert 3500 <= int(inside.response.headers["Retry-After"]) <= 3600
+    time.passes(minutes=61)
+    petrov.sign_in(inside)
+    assert inside.open("/devices").press(NEW_CODES).path == "/devices/codes"
+
+
 @pytest.mark.parametrize("typed", ["000", "не код", NO_BACKUP_CODE])
 def test_without_one_nothing_opens(inside: Browser, petrov: Person, time: Time, typed: str) -> None:
     time.passes(minutes=6)

@@ -990,6 +990,25 @@ def test_signing_in_leads_out_of_the_house_nowhere(
     assert "\\" not in answer.headers["Location"]
 
 
+def test_a_password_is_for_the_account_whose_page_it_was_typed_on(
+    keep: Callable[..., None], browser: Browser, post: Post
+) -> None:
+    keep()
+    invite(EMAIL)
+    invite(NOBODYS)
+    browser.open(post.link(EMAIL))
+    first = browser.page
+    browser.open(post.link(NOBODYS))
+    browser.page = first  # of the tab beside it
+    browser.press(CHOOSE, password=PASSWORD, again=PASSWORD)
+    assert browser.status == 409
+    assert f"здесь пароль для {NOBODYS}" in browser.named("error")
+    assert passwords_of(EMAIL) is passwords_of(NOBODYS) is None
+    assert browser.press(CHOOSE, password=PASSWORD, again=PASSWORD).path == "/devices/new"
+    assert passwords_of(NOBODYS)
+    assert passwords_of(EMAIL) is None
+
+
 # A forgotten password
 
 

@@ -35,6 +35,7 @@ from portal.account.links import (
     invitation_of,
     invite,
     invite_once,
+    may_invite_again_at,
     withdraw_invitation,
 )
 from portal.account.people import (
@@ -80,6 +81,7 @@ __all__ = [
     "invite_person_again",
     "is_of",
     "join",
+    "may_invite_again_at",
     "may_invite_at",
     "networks_of",
     "operational_users_of",

@@ -144,12 +144,20 @@ def invite_again(account: Account, actor: str) -> bool:
     That they have none is for the caller to know: an invitation opens the account by itself.
     False, and nothing is sent, where this was asked for too often, or the account is suspended.
     """
-    name = f"invitation of {account.id}"
-    if account.suspended_at or limits.free_at(name, OFTEN):
+    if account.suspended_at or may_invite_again_at(account):
         return False
-    limits.use(name)
+    limits.use(_again(account))
     send_invitation(account, actor)
     return True
+
+
+def may_invite_again_at(account: Account) -> datetime | None:
+    """When the next invitation may be sent to somebody who has one; None: now."""
+    return limits.free_at(_again(account), OFTEN)
+
+
+def _again(account: Account) -> str:
+    return f"invitation of {account.id}"
 
 
 def send_invitation(account: Account, actor: str) -> str:

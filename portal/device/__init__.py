@@ -10,6 +10,7 @@ from portal.device.backup_codes import (
     codes_left,
     keep_replacement,
     make_codes,
+    may_make_codes_at,
     prove_codes,
     take_code,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "is_totp",
     "keep_replacement",
     "make_codes",
+    "may_make_codes_at",
     "new_secret",
     "origin",
     "prove_codes",

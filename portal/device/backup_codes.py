@@ -13,22 +13,24 @@ import re
 import secrets
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from argon2.low_level import Type, hash_secret_raw
 from sqlalchemy import and_, bindparam, func, insert, select, update
 
-from portal import clock, config, journal, keys, proofs
+from portal import clock, config, journal, keys, limits, proofs
 from portal.account import Account
 from portal.database import db
 from portal.device.tables import backup_codes, code_sets
+from portal.limits import Limit
 
 CODES = 10
 SIGNS = 16
 GROUP = 4
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: five bits a sign
 FEW = 3  # so many left call for a new set
+OFTEN = (Limit(10, timedelta(hours=1)),)  # new sets of an account: each is ten hashes
 
 PASSES, MEMORY_KIB, LANES, SEAL_BYTES = 2, 19 * 1024, 1, 32
 SALT_BYTES = 16
@@ -130,14 +132,24 @@ class Left:
         return self.count <= FEW
 
 
+def may_make_codes_at(account: Account) -> datetime | None:
+    """When the next new codes may be asked for; None: now."""
+    return limits.free_at(_use(account), OFTEN)
+
+
 def make_codes(account: Account) -> NewCodes:
     """Offer ten new codes. They open nothing, and older ones do, until `prove_codes`."""
+    limits.use(_use(account))
     codes = [_new_code() for _ in range(CODES)]
     set_id, salt, now = proofs.new_public_id(), secrets.token_bytes(SALT_BYTES), clock.now()
     db.execute(_ADD_SET, {"id": set_id, "account_id": account.id, "salt": salt, "made_at": now})
     for code in codes:
         _add(set_id, salt, code)
     return NewCodes(set_id, [_shown(code) for code in codes])
+
+
+def _use(account: Account) -> str:
+    return f"new codes of {account.id}"
 
 
 def prove_codes(account: Account, set_id: str, typed: str, address: object) -> bool:

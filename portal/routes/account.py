@@ -253,11 +253,14 @@ def invite_again() -> ResponseReturnValue:
     found = _half_signed_in(_factor_page)
     if device.has_device(found.account.id):
         return redirect(url_for(".second_factor"), 303)
-    if not links.invite_again(found.account, found.account.id):
+    until = links.may_invite_again_at(found.account)
+    if until:
         error = _(
-            "Письмо уже отправляли. Новое можно запросить через минуту, но не больше пяти за сутки."
+            "Письмо уже отправляли. Новое можно запросить %(moment)s.",
+            moment=language.moment(until),
         )
-        return _factor_page(found, error, 429)
+        return retry_after(_factor_page(found, error, 429), until)
+    links.invite_again(found.account, found.account.id)
     db.commit()
     return redirect(url_for(".second_factor", invited=1), 303)
 
@@ -304,6 +307,8 @@ def _choose(purpose: str) -> ResponseReturnValue:
         typed, status = request.form.get("password", ""), 422
         if not is_own_form():
             error = stale_secret()
+        elif request.form.get("email") != owner.email:
+            status, error = 409, _other_link(owner)
         elif typed != request.form.get("again", ""):
             error = _("Пароли не совпадают. Введите одинаковые.")
         else:
@@ -322,6 +327,14 @@ def _choose(purpose: str) -> ResponseReturnValue:
                 return dead_link(purpose)
     return respond(
         "account/password.html", status=status, owner=owner, error=error, purpose=purpose
+    )
+
+
+def _other_link(owner: Account) -> str:
+    return _(
+        "В этом браузере открыли ещё одну ссылку: здесь пароль для %(email)s. Пароль пока не "
+        "изменён. Если он нужен другой учётной записи, откройте её ссылку ещё раз.",
+        email=owner.email,
     )
 
 

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, g, redirect, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 
-from portal import access, account, agents, device, recovery
+from portal import access, account, agents, device, language, recovery
 from portal.access import CAME_FOR
 from portal.account import links, session
 from portal.account.links import INVITATION
@@ -17,7 +17,7 @@ from portal.checks import BadValueError, text
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
-from portal.pages import json_page, respond, sorry
+from portal.pages import json_page, respond, retry_after, sorry
 from portal.routes.account import dead_link, stale, stale_secret
 
 bp = Blueprint("devices", __name__, url_prefix="/devices")
@@ -235,6 +235,14 @@ def _added(id: str) -> ResponseReturnValue:
 def new_codes() -> ResponseReturnValue:
     if not is_own_form():
         return _page(stale(), 422)
+    until = device.may_make_codes_at(access.me())
+    if until:
+        words = _(
+            "За час можно получить не больше десяти наборов. Следующий — %(moment)s; прежние коды "
+            "работают.",
+            moment=language.moment(until),
+        )
+        return retry_after(_page(words, 429), until)
     return _make_codes()
 
 

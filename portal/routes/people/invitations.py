@@ -5,7 +5,7 @@ from collections.abc import Callable
 from flask import Response, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from portal import access, account, checks
+from portal import access, account, checks, language
 from portal.account import Account, NotInvited, Role
 from portal.checks import BadValueError
 from portal.cookie import is_own_form
@@ -86,14 +86,16 @@ def invite_again(id: str) -> ResponseReturnValue:
     if not person.may_be_invited:
         return list_of(person, _("Приглашать уже не нужно: вот как обстоит дело."), 409)
     until = account.may_invite_at(access.me())
-    if not account.invite_person_again(access.me(), person.account):
-        if until:
-            return retry_after(list_of(person, too_many(until), 429), until)
+    if until:
+        return retry_after(list_of(person, too_many(until), 429), until)
+    until = account.may_invite_again_at(person.account)
+    if until:
         error = _(
-            "Письмо этому сотруднику отправлено недавно. Снова можно через минуту, "
-            "не больше пяти раз в сутки."
+            "Письмо этому сотруднику уже отправляли. Новое можно отправить %(moment)s.",
+            moment=language.moment(until),
         )
-        return list_of(person, error, 429)
+        return retry_after(list_of(person, error, 429), until)
+    account.invite_person_again(access.me(), person.account)
     db.commit()
     return back_to_list(person, "invited")
 

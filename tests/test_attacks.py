@@ -616,7 +616,9 @@ def test_a_cookie_that_somebody_planted_is_in_nobodys_way(
     keep()
     for path, status in (("/signin", 200), ("/devices", 303), ("/help", 200)):
         headers = {"Cookie": f"remember_token={planted}"}
-        answer = app.test_client().get(path, headers=headers, environ_base={"REMOTE_ADDR": INSIDE})
+        answer = app.test_client(use_cookies=False).get(
+            path, headers=headers, environ_base={"REMOTE_ADDR": INSIDE}
+        )
         assert answer.status_code == status, path
 
 

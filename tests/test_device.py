@@ -310,6 +310,14 @@ def test_a_passkey_without_a_counter_signs_in(sokolova: Account) -> None:
         )
 
 
+def test_a_counter_has_32_bits(sokolova: Account) -> None:
+    authenticator = with_passkey(sokolova)
+    for count in (2**31, 2**32 - 1):
+        asked = ask(sokolova)
+        signed = authenticator.sign(asked.json, count=count)
+        assert act(device.take_passkey, sokolova.id, signed, asked.challenge)
+
+
 BAD_SIGNATURES: dict[str, dict[str, Any]] = {
     "the address in place of localhost": {"origin": "http://127.0.0.1:8000"},
     "another origin": {"origin": "https://portal.example.ru"},

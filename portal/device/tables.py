@@ -1,6 +1,6 @@
 """The rows behind second factors."""
 
-from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, String, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, String, Table
 
 from portal.database import Encrypted, Moment, metadata
 
@@ -15,7 +15,7 @@ devices = Table(
     Column("last_step", Integer),  # of TOTP: this one and those before it are used up
     Column("credential_id", LargeBinary(1023), unique=True),  # of a passkey
     Column("public_key", LargeBinary),
-    Column("sign_count", Integer),
+    Column("sign_count", BigInteger),
     Column("added_at", Moment, nullable=False),
     Column("used_at", Moment),
     Column("dropped_at", Moment),

@@ -184,6 +184,7 @@ main()
 """
 
 
+@pytest.mark.sqlite  # a file is read in the same way for both
 def test_ten_thousand_lines_take_no_more_memory_than_twenty(
     run: Callable[..., Result], environment: dict[str, str], file: Path
 ) -> None:

@@ -126,6 +126,16 @@ def retry_after(response: Response, until: datetime) -> Response:
     return response
 
 
+def stale() -> str:
+    """What is said to a form that is too old, or that no page of this session sent."""
+    return _("Страница устарела, и мы её обновили. Ничего не потеряно: нажмите кнопку ещё раз.")
+
+
+def stale_secret() -> str:
+    """The same where what was typed is not shown again."""
+    return _("Страница устарела, и мы её обновили. Введите ещё раз и нажмите кнопку.")
+
+
 def opens_above(path: str) -> str:
     """The address right above one that only takes forms, if it is that of a page; else nothing.
 

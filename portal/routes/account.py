@@ -20,7 +20,15 @@ from portal.checks import BadValueError
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
-from portal.pages import json_page, note_refused, respond, retry_after, sorry
+from portal.pages import (
+    json_page,
+    note_refused,
+    respond,
+    retry_after,
+    sorry,
+    stale,
+    stale_secret,
+)
 from portal.recovery import Standing
 
 bp = Blueprint("account", __name__)
@@ -379,15 +387,6 @@ def forgotten() -> ResponseReturnValue:
 
 
 # What the answers have in common
-
-
-def stale() -> str:
-    return _("Страница устарела, и мы её обновили. Ничего не потеряно: нажмите кнопку ещё раз.")
-
-
-def stale_secret() -> str:
-    """The same where what was typed is not shown again."""
-    return _("Страница устарела, и мы её обновили. Введите ещё раз и нажмите кнопку.")
 
 
 def pause(until: datetime) -> str:

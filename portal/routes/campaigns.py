@@ -26,8 +26,7 @@ from portal.language import gettext as _
 from portal.language import mark
 from portal.organisation import Status
 from portal.outbox import State as LetterState
-from portal.pages import respond, retry_after, sorry
-from portal.routes.account import stale
+from portal.pages import respond, retry_after, sorry, stale
 
 bp = Blueprint("campaigns", __name__, url_prefix="/campaigns")
 bp.before_request(access.only(Role.ADMINISTRATOR))

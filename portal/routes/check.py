@@ -10,8 +10,8 @@ from portal.account import session
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
-from portal.pages import json_page, respond, retry_after
-from portal.routes.account import count_wrong, no_code, pause, stale_secret, take_passkey, tries
+from portal.pages import json_page, respond, retry_after, stale_secret
+from portal.routes.account import count_wrong, no_code, pause, take_passkey, tries
 
 bp = Blueprint("check", __name__, url_prefix="/check")
 bp.before_request(access.only())

@@ -16,7 +16,7 @@ from portal.cookie import is_own_form
 from portal.database import db
 from portal.forms import ReportForm
 from portal.language import gettext as _
-from portal.pages import htmx, respond, retry_after
+from portal.pages import htmx, respond, retry_after, stale
 from portal.routes import confirm_pages as pages
 from portal.routes.opened import is_opened, remember
 
@@ -96,7 +96,7 @@ def _look(*, popup: bool) -> ResponseReturnValue:
 def request_code(id: str) -> ResponseReturnValue:
     found = _found()
     if not is_own_form():
-        return pages.page(found, error=pages.stale(), status=422)
+        return pages.page(found, error=stale(), status=422)
     wait = confirmation.request_code(found, g.address)
     db.commit()
     return pages.sent(id, wait, popup=True)
@@ -106,7 +106,7 @@ def request_code(id: str) -> ResponseReturnValue:
 def send_code_again(id: str) -> ResponseReturnValue:
     found = _found()
     if not is_own_form():
-        return pages.page(found, popup=True, error=pages.stale(), status=422)
+        return pages.page(found, popup=True, error=stale(), status=422)
     wait = confirmation.send_code_again(found, g.address)
     db.commit()
     return pages.sent(id, wait, popup=True)
@@ -117,7 +117,7 @@ def enter_code(id: str) -> ResponseReturnValue:
     found = _found()
     typed = request.form.get("code", "")
     if not is_own_form():
-        return pages.page(found, popup=True, typed=typed, error=pages.stale(), status=422)
+        return pages.page(found, popup=True, typed=typed, error=stale(), status=422)
     if not typed.strip() and found.awaits_code:
         return pages.page(found, popup=True, error=_("Введите шесть цифр из СМС."), status=422)
     answer = confirmation.enter_code(found, typed, g.address)
@@ -136,7 +136,7 @@ def enter_code(id: str) -> ResponseReturnValue:
 def send_email_link(id: str) -> ResponseReturnValue:
     found = _found()
     if not is_own_form():
-        return pages.page(found, error=pages.stale(), status=422)
+        return pages.page(found, error=stale(), status=422)
     again = "again" in request.form
     send = confirmation.send_email_link if again else confirmation.request_email_link
     wait = send(found, g.address)
@@ -165,7 +165,7 @@ def email_page(link_id: str) -> ResponseReturnValue:
 def follow_email_link(link_id: str) -> ResponseReturnValue:
     found = _found()
     if not is_own_form():
-        return pages.email_page(found, link_id, 422, stale=pages.stale())
+        return pages.email_page(found, link_id, 422, stale=stale())
     confirmation.follow_email_link(found, link_id, g.address)
     db.commit()
     if not htmx():
@@ -184,7 +184,7 @@ def report(id: str) -> ResponseReturnValue:
     if request.method != "POST":
         return _report_page(found, form)
     if not is_own_form():
-        return _report_page(found, form, 422, stale=pages.stale())
+        return _report_page(found, form, 422, stale=stale())
     proposed = form.read(found.details)
     if any(form.errors.values()):
         return _report_page(found, form, 422)

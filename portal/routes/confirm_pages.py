@@ -112,10 +112,6 @@ def advice(answer: Answer) -> tuple[str, int]:
     return sentence, 422
 
 
-def stale() -> str:
-    return _("Страница устарела, и мы её обновили. Ничего не потеряно: нажмите кнопку ещё раз.")
-
-
 def _pause(until: datetime) -> str:
     return _(
         "Слишком много неверных кодов подряд. Новый код можно будет запросить %(moment)s.",

@@ -10,8 +10,7 @@ from portal.database import db
 from portal.forms import OTHER
 from portal.language import gettext as _
 from portal.organisation import EDITED_FIELDS, Organisation
-from portal.pages import respond
-from portal.routes.account import stale
+from portal.pages import respond, stale
 from portal.routes.edit import draft_of, edit_page, form_of, person_of
 
 bp = Blueprint("corrections", __name__, url_prefix="/organisations/<id>/corrections")

@@ -16,8 +16,7 @@ from portal.database import db
 from portal.language import gettext as _
 from portal.language import mark
 from portal.outbox import Failed, State
-from portal.pages import respond
-from portal.routes.account import stale
+from portal.pages import respond, stale
 
 bp = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 bp.before_request(access.only(Role.SPECIALIST))

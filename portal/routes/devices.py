@@ -17,8 +17,8 @@ from portal.checks import BadValueError, text
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
-from portal.pages import json_page, respond, retry_after, sorry
-from portal.routes.account import dead_link, stale, stale_secret
+from portal.pages import json_page, respond, retry_after, sorry, stale, stale_secret
+from portal.routes.account import dead_link
 
 bp = Blueprint("devices", __name__, url_prefix="/devices")
 

@@ -26,8 +26,7 @@ from portal.organisation import (
     Organisation,
     Start,
 )
-from portal.pages import respond, sorry
-from portal.routes.account import stale
+from portal.pages import respond, sorry, stale
 
 bp = Blueprint("edit", __name__, url_prefix="/organisations/<id>")
 bp.before_request(access.only(Role.ADMINISTRATOR))

@@ -18,8 +18,7 @@ from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
 from portal.organisation import STATUS_NAMES, Organisation
-from portal.pages import respond, retry_after
-from portal.routes.account import stale
+from portal.pages import respond, retry_after, stale
 
 bp = Blueprint("operations", __name__, url_prefix="/operations")
 bp.before_request(access.only(*sorted(OPERATIONAL)))

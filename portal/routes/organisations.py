@@ -32,8 +32,7 @@ from portal.language import gettext as _
 from portal.language import mark
 from portal.organisation import Draft, MovedError, Organisation, Status
 from portal.outbox import Failed
-from portal.pages import respond, retry_after
-from portal.routes.account import stale
+from portal.pages import respond, retry_after, stale
 from portal.verification import Sent, Verification
 
 bp = Blueprint("organisations", __name__, url_prefix="/organisations")

@@ -9,8 +9,8 @@ from portal.checks import BadValueError
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
-from portal.pages import respond, retry_after
-from portal.routes.account import pause, stale_secret
+from portal.pages import respond, retry_after, stale_secret
+from portal.routes.account import pause
 
 bp = Blueprint("own_password", __name__, url_prefix="/devices/password")
 

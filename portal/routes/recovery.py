@@ -14,10 +14,10 @@ from portal.account.session import Session, Stage
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
-from portal.pages import htmx, respond, sorry
+from portal.pages import htmx, respond, sorry, stale
 from portal.recovery import CANCEL, Case, Judgement, NotOpenError, Refusal
 from portal.recovery.questions import catalogue
-from portal.routes.account import no_code, stale
+from portal.routes.account import no_code
 from portal.routes.diagnostics import browser_cookie
 
 bp = Blueprint("recovery", __name__)

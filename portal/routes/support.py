@@ -17,10 +17,9 @@ from portal.cookie import is_own_form
 from portal.database import LARGEST, db
 from portal.language import gettext as _
 from portal.language import mark
-from portal.pages import respond
+from portal.pages import respond, stale
 from portal.recovery import Approval, Case, Claim, NotOpenError, Reason, Refusal, Verdict, Which
 from portal.recovery.questions import Kind, Question, Service, catalogue
-from portal.routes.account import stale
 
 bp = Blueprint("support", __name__, url_prefix="/support")
 bp.before_request(access.only(Role.SPECIALIST))

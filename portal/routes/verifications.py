@@ -18,8 +18,7 @@ from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
 from portal.organisation import MovedError, Organisation
-from portal.pages import json_page, respond
-from portal.routes.account import stale
+from portal.pages import json_page, respond, stale
 from portal.verification import LONGEST_REMARK, Outcome, Verification
 
 bp = Blueprint("verifications", __name__)

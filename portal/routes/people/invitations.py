@@ -12,8 +12,7 @@ from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
 from portal.organisation import Organisation
-from portal.pages import respond, retry_after
-from portal.routes.account import stale
+from portal.pages import respond, retry_after, stale
 from portal.routes.people.blueprint import ROLES, bp
 from portal.routes.people.page import back_to_list, list_of
 from portal.routes.people.person import Factor, own, own_organisation

@@ -8,8 +8,7 @@ from portal.account import Role
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
-from portal.pages import respond
-from portal.routes.account import stale
+from portal.pages import respond, stale
 from portal.routes.people.blueprint import ROLES, bp
 from portal.routes.people.page import back_to_list
 from portal.routes.people.person import Person, own

@@ -134,6 +134,11 @@ def of_organisation(id: str) -> str:
     return f"organisation:{id}"
 
 
+def of_account(id: str) -> str:
+    """The chain of an account."""
+    return f"account:{id}"
+
+
 def record(chain: str, name: str, actor: str, address: object = "", **details: object) -> None:
     """Add a line to a chain, in the transaction of the change that it tells of.
 

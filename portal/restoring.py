@@ -108,12 +108,12 @@ def end_what_worked(actor: str, *, drops_backup_codes: bool = False) -> Ended:
         running = find_campaign(row.id)
         if running and move_campaign(running, CampaignState.PAUSED, actor):
             ended.campaigns += 1
-            ended.chains.add(f"account:{running.account_id}")
+            ended.chains.add(journal.of_account(running.account_id))
     # Nobody knows which of these left: what they speak of has ended, or stands on a page.
     ended.messages = db.changed(TAKE_BACK, now=now)
     if drops_backup_codes:
         for row in db.all(_DROP_SETS, now=now):
-            chain = f"account:{row.account_id}"
+            chain = journal.of_account(row.account_id)
             journal.record(chain, "codes.dropped", actor, set=row.id)
             ended.code_sets += 1
             ended.chains.add(chain)
@@ -140,7 +140,7 @@ def _end_sign_ins(ended: Ended, now: datetime) -> None:
     of_links = db.all(_USE_LINKS, now=now)
     ended.sessions, ended.links = len(of_sessions), len(of_links)
     owners = {row.account_id for row in (*of_sessions, *of_links) if row.account_id}
-    ended.chains |= {f"account:{each}" for each in owners}
+    ended.chains |= {journal.of_account(each) for each in owners}
     db.execute(_CLAIM_NUMBERS, {"now": now})
     db.execute(_TAKE_STEPS, {"step": int(now.timestamp()) // STEP_SECONDS + SPREAD})
 

@@ -69,7 +69,7 @@ class Account:
 
     @property
     def chain(self) -> str:
-        return f"account:{self.id}"
+        return journal.of_account(self.id)
 
     @property
     def has_password(self) -> bool:
@@ -178,7 +178,7 @@ def create(
             "created_at": clock.now(),
         },
     )
-    journal.record(f"account:{id}", "account.created", actor, role=role)
+    journal.record(journal.of_account(id), "account.created", actor, role=role)
     if organisation_id:
         join(reload(id), organisation_id, actor)
     return reload(id)

@@ -106,7 +106,6 @@ def move(known: Campaign, to: State, actor: str, address: object = "") -> bool:
     if to not in MOVES[known.state] or not db.changed(_MOVE, **values):
         return False
     begun = "campaign.started" if known.state is State.DRAFT else "campaign.resumed"
-    journal.record(
-        f"account:{known.account_id}", EVENTS.get(to, begun), actor, address, campaign=known.id
-    )
+    chain = journal.of_account(known.account_id)
+    journal.record(chain, EVENTS.get(to, begun), actor, address, campaign=known.id)
     return True

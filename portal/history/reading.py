@@ -75,7 +75,7 @@ def of_account(
     until: datetime | None = None,
 ) -> list[Told]:
     """What happened to an account, in the same way."""
-    return _told(f"account:{id}", "account_id", id, most, before, kind, since, until)
+    return _told(journal.of_account(id), "account_id", id, most, before, kind, since, until)
 
 
 def whole(page: Callable[..., list[Told]], id: str, **chosen: object) -> Iterator[Told]:

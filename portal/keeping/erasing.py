@@ -69,7 +69,7 @@ _WAITING = (
 )
 
 
-def erase(account_id: str, actor: str, address: object = "") -> bool:
+def erase(account_id: str, actor: str) -> bool:
     """Wipe all that an account says of its owner; False if that was done before.
 
     What waits in the post for the owner is withdrawn. Nobody can sign in any more, and whoever had
@@ -84,5 +84,5 @@ def erase(account_id: str, actor: str, address: object = "") -> bool:
         outbox.withdraw(waiting.id)
     for statement in _WIPE:
         db.execute(statement, {"of": account_id})
-    journal.record(f"account:{account_id}", "account.erased", actor, address)
+    journal.record(journal.of_account(account_id), "account.erased", actor)
     return True

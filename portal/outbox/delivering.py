@@ -166,7 +166,7 @@ def chain_of(message: Any) -> str:
     """The chain of the journal that tells of a message."""
     if message.organisation_id:
         return journal.of_organisation(message.organisation_id)
-    return f"account:{message.account_id}"
+    return journal.of_account(message.account_id)
 
 
 def template(name: str) -> Any:

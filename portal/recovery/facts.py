@@ -57,7 +57,7 @@ def keep(account_id: str, service: str, question: str, answer: str, actor: str) 
         },
     )
     journal.record(
-        f"account:{account_id}", "fact.imported", actor, service=service, question=question
+        journal.of_account(account_id), "fact.imported", actor, service=service, question=question
     )
     return True
 

@@ -271,15 +271,20 @@ def choose_password(
     works = db.changed(_USE, **link) if purpose == RESET else db.one(_FIND_OWN, **link)
     if not works:
         raise NotAllowedError(_("Ссылка больше не действует."))
-    db.execute(_SET_PASSWORD, {"of": account.id, "hash": password.hash(good)})
-    retire(account, RESET)
-    session.end_all(account)
-    journal.record(account.chain, "password.chosen", account.id, address)
+    set_password(account, good, address)
     if purpose == RESET:
         remember(account, PASSWORD, "")
         tell(account, "password.changed", address)
         return None
     return session.begin(account, Stage.ENROLMENT, address, agent, link_id=id)
+
+
+def set_password(account: Account, good: str, address: object) -> None:
+    """Keep a password that was checked. Links to a new one are dead, and all sessions end."""
+    db.execute(_SET_PASSWORD, {"of": account.id, "hash": password.hash(good)})
+    retire(account, RESET)
+    session.end_all(account)
+    journal.record(account.chain, "password.chosen", account.id, address)
 
 
 def retire(account: Account, purpose: str) -> None:

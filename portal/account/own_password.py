@@ -6,16 +6,8 @@ OWASP ASVS 5.0, 6.2.2 and 6.2.3. Who forgot the old one gets a link by letter (l
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, update
-
-from portal import journal
-from portal.account import links, password, session, sign_in
+from portal.account import links, password, sign_in
 from portal.account.account import Account, tell
-from portal.account.links import RESET
-from portal.account.tables import accounts
-from portal.database import db
-
-_SET = update(accounts).where(accounts.c.id == bindparam("of")).values(password=bindparam("hash"))
 
 
 class Changed(NamedTuple):
@@ -35,9 +27,6 @@ def change_password(owner: Account, old: str, chosen: str, address: object) -> C
     judged = sign_in.judge(owner.email, old, address)
     if judged.account is None:
         return Changed(done=False, paused_until=judged.paused_until)
-    db.execute(_SET, {"of": owner.id, "hash": password.hash(good)})
-    links.retire(owner, RESET)
-    session.end_all(owner)
-    journal.record(owner.chain, "password.chosen", owner.id, address)
+    links.set_password(owner, good, address)
     tell(owner, "password.changed", address)
     return Changed(done=True)

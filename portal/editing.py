@@ -119,7 +119,7 @@ def apply(draft: Draft, address: object) -> None:
     Raises MovedError. The caller has shown what somebody else changed meanwhile.
     """
     organisation.apply_draft(draft, address)
-    _end_outdated(draft.organisation_id, draft.account_id)
+    end_outdated(draft.organisation_id, draft.account_id)
 
 
 # Back to what was verified
@@ -138,7 +138,7 @@ def discard(found: Organisation, actor: str, address: object) -> None:
     Raises MovedError.
     """
     organisation.discard_edit(found, actor, address)
-    _end_outdated(found.id, actor)
+    end_outdated(found.id, actor)
 
 
 # What the responsible person says is wrong
@@ -183,7 +183,8 @@ def _fault(field: str, proposed: str) -> str:
     return ""
 
 
-def _end_outdated(organisation_id: str, actor: str) -> None:
+def end_outdated(organisation_id: str, actor: str) -> None:
+    """Whoever changed a record ends what waits for an answer about the one before."""
     now = organisation.find(organisation_id)
     assert now, "it was there a moment ago"
     confirmation.end_outdated(now, actor)

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO, TypeVar
 
-from portal import checks, confirmation, organisation, verification
+from portal import checks, editing, organisation
 from portal.checks import BadValueError
 from portal.database import db
 from portal.exporting import unguarded
@@ -142,10 +142,8 @@ def _save(batch: list[Entry], actor: str, *, dry_run: bool) -> list[Outcome]:
                 entry.id, entry.details, entry.administrator_email, entry.networks, actor
             )
             outcomes.append(outcome)
-            found = organisation.find(entry.id) if outcome is Outcome.CHANGED else None
-            if found:
-                confirmation.end_outdated(found, actor)
-                verification.end_outdated(found)
+            if outcome is Outcome.CHANGED:
+                editing.end_outdated(entry.id, actor)
         if not dry_run:
             db.commit()
     return outcomes

@@ -8,6 +8,7 @@ from portal import (
     account,
     clock,
     confirmation,
+    editing,
     gateways,
     importing,
     organisation,
@@ -118,8 +119,7 @@ def _change(id: str, **changed: str) -> None:
         found = _sample(id)
         details = replace(found.details, **changed)
         organisation.save(id, details, found.administrator_email, "", ACTOR)
-        confirmation.end_outdated(_sample(id), ACTOR)
-        verification.end_outdated(_sample(id))
+        editing.end_outdated(id, ACTOR)
         db.commit()
 
 

@@ -227,13 +227,8 @@ def _settle(message: Row[Any], outcome: str | Trouble, way: str | None) -> None:
         metrics.delivery_seconds.note_span(max(0, waited), message.channel)
         return
     due_at = now + (URGENT if message.useful_until else PATIENT).after(message.attempts + 1)
-    reason = _given_up(message, outcome, due_at, now)
-    if outcome.permanent:
-        reason = outcome.reason
-    if outcome.reason is Reason.UNKNOWN:
-        reason = reason and Reason.UNKNOWN  # that it may have left is worth knowing to the end
-    else:
-        way = None
+    reason = _final_reason(message, outcome, due_at, now)
+    way = way if outcome.reason is Reason.UNKNOWN else None
     if reason is None:
         waits = {"of": message.id, "until": due_at, "why": outcome.reason, "way": way}
         if db.changed(_POSTPONE, **waits, claimed_until=message.due_at):
@@ -242,17 +237,21 @@ def _settle(message: Row[Any], outcome: str | Trouble, way: str | None) -> None:
         _fail(message, reason, now, way)
 
 
-def _given_up(
+def _final_reason(
     message: Row[Any], trouble: Trouble, due_at: datetime, now: datetime
 ) -> Reason | None:
     """Why there is no further try, or None."""
+    if trouble.permanent:
+        return trouble.reason
     if message.useful_until:
-        return Reason.EXPIRED if due_at >= message.useful_until else None
-    if now < message.posted_at + TRIED_FOR:
-        return None
-    # What is at fault here is mended here, not by waiting: that is worth knowing to the end.
-    is_ours = trouble.reason is Reason.MISCONFIGURED
-    return Reason.MISCONFIGURED if is_ours else Reason.GIVEN_UP
+        is_over, why = due_at >= message.useful_until, Reason.EXPIRED
+    else:
+        is_over, why = now >= message.posted_at + TRIED_FOR, Reason.GIVEN_UP
+        if trouble.reason is Reason.MISCONFIGURED:
+            why = trouble.reason  # what is at fault here is mended here, not by waiting
+    if trouble.reason is Reason.UNKNOWN:
+        why = trouble.reason  # that it may have left is worth knowing to the end
+    return why if is_over else None
 
 
 def _fail(message: Row[Any], reason: Reason, now: datetime, way: str | None) -> None:

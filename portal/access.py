@@ -39,7 +39,6 @@ CAME_FOR = "came_for"  # in the cookie: the page that somebody wanted before sig
 PATH = re.compile(r"(/[\w-]{1,40}){1,5}")  # of pages that somebody may come for
 REFUSALS = (Limit(1000, timedelta(hours=24)),)  # lines of one account
 CHANGES_WITH = "csrf_token"  # Flask-WTF's, renewed with every new session
-START = "devices.page"
 A_PRESS = timedelta(seconds=10)  # who sees no answer yet presses again
 STARTS = {
     Role.SPECIALIST: "verifications.queue",
@@ -148,7 +147,7 @@ def start() -> str:
     came_for = cookie.pop(CAME_FOR, None)
     if came_for and _is_for_me(came_for):
         return str(came_for)
-    return url_for(STARTS.get(me().role, START))
+    return url_for(STARTS[me().role])
 
 
 def _is_for_me(path: str) -> bool:

@@ -19,16 +19,20 @@ from portal.checks import BadValueError
 from portal.database import db
 from portal.exporting import unguarded
 from portal.language import gettext as _
-from portal.organisation import FIELD_CHECKS, Details, Outcome, check_networks, misfits
+from portal.organisation import (
+    FIELD_CHECKS,
+    PERSON_FIELDS,
+    Details,
+    Outcome,
+    check_networks,
+    misfits,
+)
 
 BATCH = 200
 LONGEST_FIELD = 10_000  # an unclosed quote is looked for no further than this
 MOST_LINES_OF_A_ROW = 50  # nor further than this: every line of a file may open one
 COLUMN_OF = {
-    name: f"responsible_{name}"
-    if name in {"last_name", "first_name", "patronymic", "position", "phone", "email"}
-    else name
-    for name in FIELD_CHECKS
+    name: f"responsible_{name}" if name in PERSON_FIELDS else name for name in FIELD_CHECKS
 }
 COLUMNS = {"id", *COLUMN_OF.values(), "administrator_email", "secure_networks"}
 OPTIONAL = {name: COLUMN_OF[name] for name in ("patronymic", "postal_address")} | {

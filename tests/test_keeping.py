@@ -412,7 +412,7 @@ def test_devices_that_were_dropped_lose_their_name_and_no_more(boss: Account, ti
     first = device.devices_of
     with db.reading():
         added_at = device.first_added_at(boss.id)
-    act(lambda: device.drop_all(boss, HERE))
+    act(lambda: device.drop_all(boss, HERE, but=""))
     act(lambda: db.execute(update(devices).values(name="Телефон Анны")))
     time.passes(days=31)
     assert swept()["имена удалённых устройств"] == 1

@@ -34,10 +34,10 @@ from portal import (
 from portal.cli.group import portal
 from portal.database import db
 from portal.door import Door
+from portal.metrics import CHANNELS
 from portal.recovery.questions import catalogue
 
 LOOKS_SECONDS = 1  # between two looks at what is due, where nobody is woken
-CHANNELS = ("email", "sms")
 CHORES_SECONDS = 1
 STOPS_SECONDS = 30  # how long a request in flight is waited for at the end
 AFTER_A_FAILURE_SECONDS = 5

@@ -129,21 +129,19 @@ def drop_totp(account: Account, address: object) -> None:
         _record_drop(account, row.id, row.kind, account.id, address)
 
 
-def drop_all(
-    account: Account, address: object, *, but: str | None = None, actor: str | None = None
-) -> None:
-    """Drop every device and every backup code: they were lost.
+def drop_all(account: Account, address: object, *, but: str) -> None:
+    """Drop every device and every backup code of somebody who lost them.
 
     `but` is the id of the device that takes their place: it stays, and so do codes made since it
-    was added. `actor` is who does it, if that is not the owner.
+    was added.
     """
-    now, actor = clock.now(), actor or account.id
+    now = clock.now()
     stays = next((each for each in devices_of(account.id) if each.id == but), None)
     for row in db.all(_DROP_ALL_BUT, account=account.id, but=stays.id if stays else "", now=now):
-        _record_drop(account, row.id, row.kind, actor, address)
+        _record_drop(account, row.id, row.kind, account.id, address)
     before = stays.added_at if stays else now
     for row in db.all(_DROP_SETS, account=account.id, before=before, now=now):
-        journal.record(account.chain, "codes.dropped", actor, address, set=row.id)
+        journal.record(account.chain, "codes.dropped", account.id, address, set=row.id)
 
 
 def _record_drop(account: Account, id: str, kind: str, actor: str, address: object) -> None:

@@ -16,7 +16,7 @@ from portal.account import Account, NotAllowedError, links, session
 from portal.account import sign_in as password_step
 from portal.account.links import INVITATION, RESET
 from portal.account.session import Session, Stage, Wrong
-from portal.checks import BadValueError
+from portal.checks import LONGEST_EMAIL, BadValueError
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
@@ -35,7 +35,6 @@ bp = Blueprint("account", __name__)
 
 Page = Callable[[Session, str, int], Response]
 
-LONGEST_EMAIL = 254
 MOST_NAMES = 3  # of administrators whom somebody may ask
 
 bp.before_request(access.only_staff_networks)
@@ -53,7 +52,7 @@ def sign_in() -> ResponseReturnValue:
 
 @bp.post("/signin")
 def enter_password() -> ResponseReturnValue:
-    typed = request.form.get("email", "")[:LONGEST_EMAIL]
+    typed = request.form.get("email", "")[: LONGEST_EMAIL + 1]
     if not is_own_form():
         return _sign_in_page(typed, stale_secret(), 422)
     entry = password_step.enter(typed, request.form.get("password", ""), g.address, access.agent())
@@ -371,7 +370,7 @@ def dead_link(purpose: str) -> Response:
 @bp.route("/password", methods=["GET", "POST"])
 def forgotten() -> ResponseReturnValue:
     """Ask for a link to choose a new password; the answer is the same for every email."""
-    typed = request.form.get("email", "").strip()[:LONGEST_EMAIL]
+    typed = request.form.get("email", "").strip()[: LONGEST_EMAIL + 1]
     if request.method == "GET":
         return respond("account/forgotten.html", email="", error="")
     error = ""

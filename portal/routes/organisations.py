@@ -316,7 +316,6 @@ def _page(view: View, error: str = "", status: int = 200, *, done: str = "") -> 
         organisation_fields=organisations.ORGANISATION_FIELDS,
         person_fields=organisations.PERSON_FIELDS,
         beside_fields=organisations.BESIDE_FIELDS,
-        troubles=history.TROUBLES,
         undelivered=[deliveries.tell_administrator(each) for each in view.failed],
     )
 

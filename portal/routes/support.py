@@ -215,7 +215,13 @@ def approve(id: str) -> ResponseReturnValue:
         return _page(found, stale(), 422)
     said = recovery.approve(found, access.me(), g.address)
     if said is Approval.NOT_A_THIRD:
-        _note("case.approval_refused", found)
+        journal.record(
+            access.me().chain,
+            "case.approval_refused",
+            access.me().id,
+            g.address,
+            case=found.number,
+        )
     db.commit()
     if said is not Approval.APPROVED:
         status = 403 if said is Approval.NOT_A_THIRD else 409
@@ -261,12 +267,6 @@ def _found(id: str) -> Case:
             access.note_refusal("case.forged")
         abort(404)
     return found
-
-
-def _note(what: str, found: Case | None) -> None:
-    """A line about a specialist who tried what is not theirs to do."""
-    details = {"case": found.number} if found else {}
-    journal.record(access.me().chain, what, access.me().id, g.address, **details)
 
 
 @db.again

@@ -36,7 +36,7 @@
   document.addEventListener("cancel", (event) => {
     if (event.target.id !== "code") return;
     event.preventDefault();
-    event.target.querySelector("[data-testid=close]").click();
+    event.target.querySelector("[data-close]").click();
   }, true);
 
   // WebOTP: the phone's browser offers the code of an SMS whose last line names this site.

@@ -141,7 +141,7 @@ def _take_turn(id: str) -> bool:
         except SQLAlchemyError:  # the database is away: the turn comes again
             raise
         except Exception:
-            log.exception("request failed", campaign=id, place=item.place)
+            log.exception("turn failed", campaign=id, place=item.place)
         else:
             return True
     with db.writing():  # what it began is undone; one bad record holds up no other

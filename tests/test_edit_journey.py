@@ -359,7 +359,7 @@ def test_another_name_raises_the_question_who_is_meant(boss: Person, office: Bro
         ({"phone": OTHER_PHONE}, f"Email остался прежним: письмо уйдёт на {LOMOVA.email}."),
         (
             {"email": "novaya@sever-trakt.example"},
-            "Телефон остался прежним: код в SMS уйдёт на +7 921 555-01-47.",
+            "Телефон остался прежним: код в СМС уйдёт на +7 921 555-01-47.",
         ),
         ({"phone": OTHER_PHONE, "email": "novaya@sever-trakt.example"}, ""),
     ],

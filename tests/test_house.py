@@ -459,6 +459,11 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(
         check_headers(many)
 
 
+@pytest.mark.parametrize("file", ["portal.css", "staff.css", "portal.js", "staff.js"])
+def test_what_tests_call_a_thing_is_theirs_to_change(file: str) -> None:
+    assert "data-testid" not in (PORTAL / "static" / file).read_text()
+
+
 def test_over_https_every_answer_says_so(environment: dict[str, str], app: Flask) -> None:
     app = create_app(
         config.load(

@@ -168,7 +168,7 @@ def remind(found: Organisation, by: Account, address: object) -> Reminded:
     words = {
         "id": found.id,
         "name": found.details.short_name,
-        "asker": by.name or by.email,
+        "asker": by.called,
         "status": str(found.status),
         "since": found.status_since.isoformat(),
         "step": str(waits.step),

@@ -236,7 +236,7 @@ def _recipient(message: Failed) -> str:
     """Where a message went. Of an account only whose it is: a recovery may ask for the address."""
     owner = account.find(message.account_id) if message.account_id else None
     if owner:
-        return owner.name or owner.email
+        return owner.called
     if not message.recipient:
         return translated(NO_ADDRESS)
     return display_phone(message.recipient) if message.channel == "sms" else message.recipient

@@ -1,6 +1,6 @@
 """Who signs in: finding accounts, making them, and writing to their owners."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -72,6 +72,11 @@ class Account:
         return journal.of_account(self.id)
 
     @property
+    def called(self) -> str:
+        """What others read of whom it is."""
+        return self.name or self.email
+
+    @property
     def has_password(self) -> bool:
         return self.password is not None
 
@@ -132,6 +137,11 @@ def find(id: str) -> Account | None:
     """The account of that id."""
     row = db.one(_FIND, id=id)
     return read(row) if row else None
+
+
+def names_of(ids: Iterable[str]) -> dict[str, str]:
+    """What accounts are called, by their ids."""
+    return {each.id: each.called for each in map(find, ids) if each}
 
 
 def find_by_email(email: str) -> Account | None:

@@ -94,7 +94,7 @@ def _suspended(owner: Account) -> str:
     return _(
         "Учётная запись приостановлена. Почему и надолго ли, скажет администратор вашей "
         "организации: %(names)s.",
-        names=", ".join(each.name or each.email for each in people[:MOST_NAMES]),
+        names=", ".join(each.called for each in people[:MOST_NAMES]),
     )
 
 

@@ -301,7 +301,7 @@ def _merge_page(found: Organisation, kept: Draft, notice: str, status: int) -> R
 def _name_of(actor: str) -> str:
     """Somebody's name; "" for a file or a command."""
     found = account.find(actor)
-    return (found.name or found.email) if found else ""
+    return found.called if found else ""
 
 
 # Back to what was verified

@@ -136,7 +136,7 @@ def _of_person(id: str) -> Journal:
 def _of_account(
     of: Account, title: str, page: str, file: str, back: tuple[str, str], section: str
 ) -> Journal:
-    name, kinds = of.name or of.email, history.ACCOUNT_KINDS
+    name, kinds = of.called, history.ACCOUNT_KINDS
     return Journal(history.of_account, of.id, kinds, title, name, page, file, back, section)
 
 

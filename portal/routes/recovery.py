@@ -167,7 +167,7 @@ def _span(hours: int) -> str:
 def _administrators(found: Session) -> list[str]:
     """Who looks after a case that went to the organisation: names that its people know."""
     people = [each for each, _organisation in recovery.administrators_of(found.account)]
-    return sorted({each.name or each.email for each in people})
+    return sorted({each.called for each in people})
 
 
 def masked(email: str) -> str:

@@ -73,14 +73,10 @@ def cases() -> ResponseReturnValue:
         which=which,
         after=after,
         services=catalogue(),
-        workers=_names({each.specialist_id for each in listed.cases if each.specialist_id}),
+        workers=account.names_of(
+            {each.specialist_id for each in listed.cases if each.specialist_id}
+        ),
     )
-
-
-def _names(ids: set[str]) -> dict[str, str]:
-    """What specialists are called, by their ids."""
-    found = [account.find(id) for id in ids]
-    return {each.id: each.name or each.email for each in found if each}
 
 
 @bp.route("/cases/new", methods=["GET", "POST"])

@@ -55,7 +55,7 @@ def queue() -> ResponseReturnValue:
         after=first.id if first else "",
         next=shown[-1][0].id if len(found) > ON_A_PAGE else "",
         version=version,
-        workers=_names({each.specialist_id for each, _of in shown if each.specialist_id}),
+        workers=account.names_of({each.specialist_id for each, _of in shown if each.specialist_id}),
         me=access.me(),
         statuses=organisation.STATUS_NAMES,
     )
@@ -112,7 +112,7 @@ def take_over(id: str) -> ResponseReturnValue:
         "verifications/take_over.html",
         verification=found,
         organisation=_organisation(found),
-        worker=_names({found.specialist_id or ""}).get(found.specialist_id or "", ""),
+        worker=account.names_of({found.specialist_id or ""}).get(found.specialist_id or "", ""),
     )
 
 
@@ -205,7 +205,7 @@ def organisation_page(id: str) -> ResponseReturnValue:
         troubles=history.TROUBLES,
         operational_users=account.operational_users_of(id),
         verifications=listed,
-        workers=_names({each.specialist_id for each in listed if each.specialist_id}),
+        workers=account.names_of({each.specialist_id for each in listed if each.specialist_id}),
         told=history.of_organisation(id, most=LINES),
         statuses=organisation.STATUS_NAMES,
         organisation_fields=organisation.ORGANISATION_FIELDS,
@@ -309,12 +309,6 @@ def _page(
         person_fields=organisation.PERSON_FIELDS,
         longest=LONGEST_REMARK,
     )
-
-
-def _names(ids: set[str]) -> dict[str, str]:
-    """What specialists are called, by their ids."""
-    found = [account.find(id) for id in ids]
-    return {each.id: each.name or each.email for each in found if each}
 
 
 def _seen(found: Verification, of: Organisation) -> tuple[object, ...]:

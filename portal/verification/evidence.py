@@ -291,5 +291,5 @@ def _actors(all_of_them: Iterable[Verification]) -> set[str]:
 def _who(id: str, known: dict[str, Who]) -> Who:
     if id not in known:
         person = account.find(id)
-        known[id] = Who(id, (person.name or person.email) if person else "")
+        known[id] = Who(id, person.called if person else "")
     return known[id]

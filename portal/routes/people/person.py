@@ -31,7 +31,7 @@ class Person(NamedTuple):
 
     @property
     def name(self) -> str:
-        return self.account.name or self.account.email
+        return self.account.called
 
     @property
     def organisation_id(self) -> str:

@@ -119,7 +119,8 @@ def opened(browser: Browser, post: Post, asked: str) -> tuple[Browser, dict[str,
 # For a computer that is let in nowhere else.
 PUBLIC = ("/static/", "/health/", "/help")
 EVERYWHERE = {"/", "/diagnostics", "/diagnostics/result"}
-WHO = [  # the statements of each are tried on the other database, too (test_fuzz.py)
+WHO = [  # each on one database; what it asks for meets the other one in test_fuzz.py, too,
+    # but for strangers, who come to hardly a row
     pytest.param("a stranger", marks=pytest.mark.sqlite),
     pytest.param("an insider", marks=pytest.mark.sqlite),
     pytest.param("who opened the links", marks=pytest.mark.postgresql),

@@ -75,7 +75,7 @@ class Operator:
         self.refuses_bind = 0
         self.is_deaf = False  # it hears, and answers nothing any more
         self._tls, self._scheme = tls, "smpps" if tls else "smpp"
-        self._port, self._inner_port = free_port(), free_port()
+        self._port = free_port()
         self._open: set[asyncio.StreamWriter] = set()
         self._esme: Any = None
         self._let_in = self._known = 0  # binds that the SMSC was asked for, and that it told of
@@ -86,6 +86,9 @@ class Operator:
 
     def start(self) -> None:
         ready = threading.Event()
+        self._inner_port = (
+            free_port()
+        )  # a new one: smpp34 lets go of its port after stop() returned
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self._thread.start()

@@ -211,6 +211,7 @@ def init_app(app: Flask) -> None:
 
 
 def _begin() -> None:
+    request.environ.pop("HTTP_RANGE", None)  # compressed parts of a file make no whole
     writes = request.method not in SAFE_METHODS
     db.begin(writes=writes)
     if writes:
@@ -250,11 +251,17 @@ def own_headers() -> dict[str, str]:
 
 def _add_headers(response: Response) -> Response:
     response.headers.update(own_headers())
-    if request.endpoint == "static" and response.status_code in {200, 206, 304}:
-        response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
-    else:
-        response.headers["Cache-Control"] = "no-store"
+    kept = f"public, max-age={YEAR_SECONDS}, immutable" if _stays(response) else "no-store"
+    response.headers["Cache-Control"] = kept
     return response
+
+
+def _stays(response: Response) -> bool:
+    """Whether a file is what its address names: a page may be from a server of another version."""
+    if request.endpoint != "static" or response.status_code not in {200, 304}:
+        return False
+    asked = request.args.get("v")
+    return asked is None or static_url(str(request.view_args["filename"])).endswith(f"?v={asked}")  # type: ignore[index] # the route has it
 
 
 def _close_file(response: Response) -> Response:

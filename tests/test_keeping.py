@@ -44,6 +44,7 @@ from portal.campaign import Line as CampaignLine
 from portal.campaign import Way
 from portal.campaign.tables import campaign_items, campaigns
 from portal.cli import sweep
+from portal.confirmation.course import prove
 from portal.confirmation.tables import codes, confirmations, email_links
 from portal.database import Encrypted, db, metadata
 from portal.device.tables import backup_codes, code_sets, devices
@@ -278,6 +279,22 @@ def test_a_contact_of_long_ago_has_to_be_confirmed_anew(boss: Account, time: Tim
     change(ID, phone=LOMOVA.phone)
     with db.reading():
         assert confirmation.proved(found(ID)) == {"email"}
+
+
+def test_the_link_of_long_ago_says_that_all_was_confirmed(
+    boss: Account, browser: Browser, post: Post, time: Time
+) -> None:
+    asked = act(confirmation.request, found(ID), boss.id)
+    link = post.link()
+    for kind in ("phone", "email"):
+        with db.reading():
+            request = confirmation.find(asked)
+        act(prove, request, kind, HERE)
+    change(ID, phone=OTHER_PHONE)
+    time.passes(days=1100)
+    assert swept()["подтверждения прежних контактов"] == 1
+    assert browser.open(link).status == 410
+    assert "Данные уже подтверждены" in browser
 
 
 def test_the_last_report_of_an_error_stays(boss: Account, post: Post, time: Time) -> None:

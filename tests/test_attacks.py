@@ -601,7 +601,7 @@ def test_refusals_of_the_door_have_every_header_over_https_too(
     app: Flask, environment: dict[str, str]
 ) -> None:
     config.use(config.load(environment | HTTPS))
-    for status in (403, 408, 500):
+    for status in (400, 403, 408, 411, 500):
         headers = dict(door.refusal(status).headers)
         check_own_headers(headers)
         assert "Strict-Transport-Security" in headers

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portal import confirmation, outbox
+from portal import confirmation, organisation, outbox
 from portal.database import db, metadata
 from portal.gateways import Reason, Trouble
 from portal.language import moment
@@ -730,6 +730,41 @@ def test_an_edit_and_a_new_request_show_what_changed(
     assert browser.press(PHONE).status == 409
     assert "Есть более новое письмо" in browser
     assert "Начальник гаража" in browser
+
+
+def test_an_old_link_says_nothing_of_the_record_as_it_is_now(
+    browser: Browser,
+    new_browser: Callable[..., Browser],
+    post: Post,
+    asked: str,
+    keep: Callable[..., None],
+    time: Time,
+) -> None:
+    """Who got it at a wrong address must not read the right one in it."""
+    link = post.link()
+    browser.open(link)
+    page = browser.path
+    keep(phone="+79215550199")
+    assert "+79215550199" not in new_browser().open(link).text.replace(" ", "").replace("-", "")
+    assert "+7 921 555-01-99" in browser.open(page)
+    time.passes(days=7)
+    assert browser.open(page).status == 410
+    assert "Данные организации изменились" in browser
+    assert "+7 921 555-01-99" not in browser
+
+
+def test_a_cancelled_request_says_nothing_of_the_record_as_it_is_now(
+    browser: Browser, post: Post, asked: str, keep: Callable[..., None]
+) -> None:
+    browser.open(post.link())
+    with db.writing():
+        found = organisation.find("ORG-004217")
+        assert found
+        assert confirmation.cancel(found, "tests", None)
+        db.commit()
+    keep(phone="+79215550199")
+    assert browser.open(browser.path).status == 410
+    assert "+7 921 555-01-99" not in browser
 
 
 def test_another_persons_data_is_not_shown_to_the_first(

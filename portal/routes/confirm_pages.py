@@ -135,8 +135,12 @@ def outside() -> Response:
 
 
 def _changes(found: Confirmation) -> list[tuple[str, str, str]]:
-    """What the record says now, for a person whose page is older; nothing of another person."""
-    if found.is_current or found.standing is Standing.COMPLETED:
+    """What the record says now, for a person whose page is older; nothing of another person.
+
+    Who was sent a link to a wrong address must not read the right one in it for ever.
+    """
+    overtaken = found.standing in {Standing.CHANGED, Standing.RETIRED}
+    if found.is_current or not overtaken or clock.now() >= found.expires_at:
         return []
     now = organisation.find(found.organisation_id)
     if now is None or now.person != found.person:
@@ -157,7 +161,7 @@ def ended(found: Confirmation) -> Response:
     """A link that was followed after its request had ended."""
     if found.standing is Standing.COMPLETED:
         return respond("confirm/completed.html", status=410, confirmation=found)
-    return respond("confirm/page.html", status=410, confirmation=found, changes=_changes(found))
+    return respond("confirm/page.html", status=410, confirmation=found)
 
 
 def dead_link() -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -133,6 +134,15 @@ def test_every_table_of_the_database_has_its_keeping_time() -> None:
     assert {line.table.name for line in KEEPING} == set(metadata.tables)
 
 
+@pytest.mark.parametrize(
+    "line", [each for each in KEEPING if each.over is not None], ids=lambda line: line.what
+)
+def test_each_question_is_about_one_row(line: keeping.Line) -> None:
+    """One that names a second table beside its own asks whether there is any such row at all."""
+    for statement in (keeping.sweeping._next(line, begun=True), keeping.sweeping._removal(line)):
+        assert not re.search(r"FROM \w+( AS \w+)?, ", str(statement)), statement
+
+
 def test_every_personal_column_is_named() -> None:
     for table in metadata.sorted_tables:
         lines = [line for line in KEEPING if line.table is table]
@@ -233,6 +243,26 @@ def test_an_old_record_goes_when_it_was_replaced_long_ago(
         told = history.of_organisation(ID, most=10)
     assert told[0].sentence == "Прежние данные удалены: срок хранения истёк"
     assert told[1].sentence.startswith("Изменены данные: "), "the line stays, without the values"
+
+
+def test_what_is_old_of_one_organisation_takes_nothing_of_another(
+    boss: Account, keep: Callable[..., None], time: Time
+) -> None:
+    old = "ORG-OLD"
+    keep(old)
+    confirm(old)
+    keep(old, position="Директор")
+    time.passes(days=1100)
+    confirm(ID)
+    change(ID, phone=OTHER_PHONE)
+    confirm(ID)
+    keep("ORG-NEW", last_name="Прежняя")
+    keep("ORG-NEW", last_name="Новая")
+    assert swept() == {}
+    assert says("Прежняя"), "replaced a moment ago"
+    change(ID, phone=LOMOVA.phone)
+    with db.reading():
+        assert confirmation.proved(found(ID)) == {"phone", "email"}, "going back restores it"
 
 
 def test_nothing_is_left_of_a_person_who_was_replaced(

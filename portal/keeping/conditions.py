@@ -61,10 +61,14 @@ def _is_replaced(record: Any) -> ColumnElement[bool]:
     """
     newer, own = records.alias(), organisations
     verified = own.c.verified_record_id
-    has_newer = exists().where(
-        newer.c.organisation_id == record.c.organisation_id,
-        newer.c.id > record.c.id,
-        newer.c.made_at < BEFORE,
+    has_newer = (
+        exists()
+        .where(
+            newer.c.organisation_id == record.c.organisation_id,
+            newer.c.id > record.c.id,
+            newer.c.made_at < BEFORE,
+        )
+        .correlate(record)  # by itself SQLAlchemy looks for it one level up alone
     )
     return exists().where(
         own.c.id == record.c.organisation_id,

@@ -170,19 +170,20 @@ _NAMES_NOBODY = ~exists().where(
         verifications.c.specialist_id == accounts.c.id,
     )
 )
+# The dearest question stands last: SQLite asks in that order.
 SUSPENDED = and_(accounts.c.suspended_at < BEFORE, says(accounts.c.email), _NAMES_NOBODY)
 """Suspended for long, and in no evidence as who sent or decided."""
 
 NEVER_CAME = and_(
     accounts.c.created_at < BEFORE,
     says(accounts.c.email),
-    _NAMES_NOBODY,
     ~exists().where(devices.c.account_id == accounts.c.id),
     ~exists().where(
         account_links.c.account_id == accounts.c.id,
         account_links.c.purpose == INVITATION,
         account_links.c.expires_at >= BEFORE,
     ),
+    _NAMES_NOBODY,
 )
 """No device was ever enrolled, and the last invitation is dead for long."""
 

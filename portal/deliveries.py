@@ -13,10 +13,7 @@ from portal.checks import display_phone
 from portal.gateways import Reason
 from portal.language import gettext as translated
 from portal.language import mark as _
-from portal.outbox import Failed
-
-PERSONS = {"confirmation", "reminder", "email_link", "code"}
-"""Messages to the responsible person; the others about an organisation go to its administrator."""
+from portal.outbox import PERSONS, Failed
 
 
 class Whose(StrEnum):

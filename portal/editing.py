@@ -7,7 +7,7 @@ verifications and operational users, and what the responsible person wants to be
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from portal import account, confirmation, organisation, verification
+from portal import account, confirmation, organisation, outbox, verification
 from portal.checks import BadValueError
 from portal.confirmation import Request, Standing
 from portal.organisation import (
@@ -189,3 +189,4 @@ def end_outdated(organisation_id: str, actor: str) -> None:
     assert now, "it was there a moment ago"
     confirmation.end_outdated(now, actor)
     verification.end_outdated(now)
+    outbox.readdress(now.id, now.administrator_email)

@@ -58,7 +58,7 @@ def tell_of_failures() -> bool:
             if failed.about:
                 confirmation.hold(failed.about)  # who ends it withdraws what is posted about it
             told = outbox.told_about(failed.about, failed.channel) if failed.about else set()
-            if not outbox.claim_telling(failed.id) or told & deliveries.PERSONS:
+            if not outbox.claim_telling(failed.id) or told & outbox.PERSONS:
                 continue
             try:
                 _tell_of(failed)

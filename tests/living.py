@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect
 
-from portal import account, campaign, confirmation, organisation, outbox, verification
+from portal import account, campaign, confirmation, editing, organisation, outbox, verification
 from portal.account import Role
 from portal.campaign import Campaign, Line, Way
 from portal.confirmation.course import prove
@@ -178,11 +178,7 @@ class Life:
         with db.writing():
             kept = organisation.draft_of(id, actor)
             assert kept
-            organisation.apply_draft(kept, OFFICE)
-            now = organisation.find(id)
-            assert now
-            confirmation.end_outdated(now, actor)
-            verification.end_outdated(now)
+            editing.apply(kept, OFFICE)
             db.commit()
 
     def bring(self, to: Status, id: str = ID) -> None:

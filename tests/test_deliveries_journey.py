@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portal import confirmation, outbox
+from portal import confirmation, editing, organisation, outbox
 from portal.account import Role
 from portal.database import db
 from portal.gateways import Reason
@@ -189,6 +189,23 @@ def test_a_request_that_ended_meanwhile_is_not_sent(
         found = confirmation.find(request)
     assert found
     assert not found.is_open
+
+
+def test_it_goes_to_who_is_the_administrator_now(console: Browser, post: Post) -> None:
+    undelivered("reminder", to=LOMOVA.email)
+    told = undelivered()
+    with db.writing():
+        organisation.save("ORG-004217", LOMOVA, "new@sever-trakt.example", "", "tests")
+        editing.end_outdated("ORG-004217", "tests")
+        db.commit()
+    with db.reading():
+        recipients = {each.letter: each.recipient for each in outbox.failed(most=9)}
+    assert recipients == {"reminder": LOMOVA.email, "completed": "new@sever-trakt.example"}
+    console.open("/devices").send(f"/deliveries/{told}/again")
+    assert [each.subject for each in post.letters("new@sever-trakt.example")] == [
+        "Проверка завершена"
+    ]
+    assert post.letters(ADMINISTRATOR) == []
 
 
 def test_a_message_that_is_not_there_is_not_sent(console: Browser) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portal import account, clock, confirmation, language, organisation, verification
+from portal import account, clock, confirmation, editing, language, organisation, verification
 from portal.account import Account, Role
 from portal.account.tables import sessions
 from portal.confirmation import Confirmation, Standing
@@ -105,9 +105,7 @@ def change(**changed: Any) -> None:
     def save() -> None:
         found = organisation_of()
         organisation.save(ID, replace(found.details, **changed), ADMINISTRATOR, "", "tests")
-        found = organisation_of()
-        confirmation.end_outdated(found, "tests")
-        verification.end_outdated(found)
+        editing.end_outdated(ID, "tests")
 
     act(save)
 

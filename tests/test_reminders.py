@@ -14,6 +14,7 @@ from portal import (
     config,
     confirmation,
     deliveries,
+    editing,
     history,
     organisation,
     outbox,
@@ -264,9 +265,7 @@ def test_who_is_no_administrator_any_more_is_told_nothing(asked: str, post: Post
 
 def change_administrator() -> None:
     organisation.save("ORG-004217", LOMOVA, NEW_ADMINISTRATOR, "", "tests")
-    found = organisation.find("ORG-004217")
-    assert found
-    confirmation.end_outdated(found, "tests")
+    editing.end_outdated("ORG-004217", "tests")
 
 
 def test_a_reminder_names_who_is_administrator_by_then(asked: str, post: Post) -> None:

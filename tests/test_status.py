@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from portal import confirmation, journal, organisation, verification
+from portal import confirmation, editing, journal, organisation, verification
 from portal.account import Role
 from portal.confirmation import Standing
 from portal.database import db
@@ -76,10 +76,7 @@ def save(details: Details, *, is_another_person: bool | None = None, **beside: s
         outcome = organisation.save(
             ID, details, email, networks, "tests", is_another_person=is_another_person
         )
-        found = organisation.find(ID)
-        assert found
-        confirmation.end_outdated(found, "tests")
-        verification.end_outdated(found)
+        editing.end_outdated(ID, "tests")
         db.commit()
     return outcome
 

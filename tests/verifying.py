@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from portal import confirmation, organisation, verification
+from portal import confirmation, editing, organisation, verification
 from portal.confirmation.course import prove
 from portal.database import db
 from tests.conftest import ADMINISTRATOR, LOMOVA
@@ -48,10 +48,7 @@ def change(id: str, networks: str = "", **changed: Any) -> None:
         known = organisation.find(id)
         details = replace(known.details if known else LOMOVA, **changed)
         organisation.save(id, details, ADMINISTRATOR, networks, "tests")
-        now = organisation.find(id)
-        assert now
-        confirmation.end_outdated(now, "tests")
-        verification.end_outdated(now)
+        editing.end_outdated(id, "tests")
         db.commit()
 
 

@@ -115,13 +115,13 @@ def end_outdated(organisation: Organisation, actor: str) -> None:
     """End the open request if the organisation's record is another one now.
 
     What it left in the post goes to nobody: the address may be what was wrong. Where only what
-    stands beside the record changed, reminders that wait go to who is the administrator now.
+    stands beside the record changed, reminders that wait name who is the administrator now.
     """
     for older in db.all(_OPEN_OF, organisation_id=organisation.id):
         if older.record_id != organisation.record_id:
             end(older.id, organisation.chain, Standing.CHANGED, actor)
         else:
-            reminding.readdress(older.id, organisation)
+            outbox.reword(older.id, administrator=organisation.administrator_email)
 
 
 def unconfirmed_organisations() -> list[str]:

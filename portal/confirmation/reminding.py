@@ -53,12 +53,6 @@ def remind(
     )
 
 
-def readdress(id: str, organisation: Organisation) -> None:
-    """The administrator may be another one by now: who was it once is told and named no more."""
-    outbox.readdress(id, "unanswered", organisation.administrator_email)
-    outbox.reword(id, administrator=organisation.administrator_email)
-
-
 def _reminded_at(posted_at: datetime, expires_at: datetime) -> Iterator[datetime]:
     """When the person is reminded: never after the link ended, never twice in a working day.
 

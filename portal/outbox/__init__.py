@@ -22,11 +22,12 @@ from portal.outbox.failures import (
 )
 from portal.outbox.posting import post, readdress, reword, topic_of, withdraw, withdraw_all
 from portal.outbox.receipts import note_receipts, take_receipts
-from portal.outbox.tables import State, messages, state_of
+from portal.outbox.tables import PERSONS, State, messages, state_of
 from portal.outbox.waiting import Waiting, waiting
 
 __all__ = [
     "LEASE",
+    "PERSONS",
     "TRIED_FOR",
     "Failed",
     "State",

@@ -8,7 +8,7 @@ from sqlalchemy import LargeBinary, bindparam, case, func, insert, or_, select, 
 from portal import clock, keys, proofs
 from portal.database import db
 from portal.gateways import Reason
-from portal.outbox.tables import HAS_AN_END, messages
+from portal.outbox.tables import HAS_AN_END, PERSONS, messages
 
 _ADD = insert(messages)
 _WAITS = messages.c.due_at.is_not(None)
@@ -30,7 +30,11 @@ _WITHDRAW = TAKE_BACK.where(messages.c.id == bindparam("of"))
 _WITHDRAW_ALL = TAKE_BACK.where(messages.c.about == bindparam("of"))
 _READDRESS = (
     update(messages)
-    .where(messages.c.about == bindparam("of"), messages.c.letter == bindparam("which"), _WAITS)
+    .where(
+        messages.c.organisation_id == bindparam("of"),
+        or_(_WAITS, HAS_AN_END),
+        *(messages.c.letter != each for each in sorted(PERSONS)),
+    )
     .values(recipient=bindparam("to"))
 )
 _KEPT_WORDS = select(
@@ -104,9 +108,12 @@ def withdraw_all(about: str) -> None:
     db.execute(_WITHDRAW_ALL, {"of": about, "now": clock.now()})
 
 
-def readdress(about: str, letter: str, recipient: str) -> None:
-    """Send a letter that waits for its time to another address: the old one is not theirs now."""
-    db.execute(_READDRESS, {"of": about, "which": letter, "to": recipient})
+def readdress(organisation_id: str, recipient: str) -> None:
+    """Send what may still leave for an organisation's administrator to this address.
+
+    Who was its administrator once is told no more, what failed and is sent again included.
+    """
+    db.execute(_READDRESS, {"of": organisation_id, "to": recipient})
 
 
 def reword(about: str, **words: str) -> None:

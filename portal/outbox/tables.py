@@ -42,6 +42,9 @@ Index(
     postgresql_where=messages.c.due_at.is_not(None),
 )
 
+PERSONS = frozenset({"confirmation", "reminder", "email_link", "code"})
+"""Messages to an organisation's responsible person; others about it go to its administrator."""
+
 # What failed for good, but for what was withdrawn: each request that ends withdraws its reminders.
 # Written out, for an index of some rows serves only who names the same ones.
 FAILED = and_(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import delete, select, update
 
-from portal import account, confirmation, journal, organisation, outbox, verification
+from portal import account, confirmation, editing, journal, organisation, outbox, verification
 from portal.account import Account, Role
 from portal.confirmation.tables import proofs
 from portal.database import db
@@ -23,6 +23,7 @@ from portal.verification import Outcome, Sent, Verification
 from portal.verification.tables import verifications
 from tests.conftest import ADMINISTRATOR, LOMOVA
 from tests.people import act
+from tests.undelivered import fail
 from tests.verifying import change, confirm, found, kept, send, waiting, waits
 
 if TYPE_CHECKING:
@@ -505,6 +506,58 @@ def test_what_was_returned_with_remarks_is_not_sent_again_as_it_was(
     again = taken(waiting(ID, administrator, position="Диспетчер"), orlov)
     act(verification.send_back, again, orlov, {"": "Пришлите приказ по почте."}, HERE)
     assert act(verification.submit, found(ID), administrator, HERE) is Sent.SENT
+
+
+def test_remarks_stay_in_force_until_somebody_judges_again(
+    orlov: Account, administrator: Account, time: Time
+) -> None:
+    verified(orlov, administrator)
+    time.passes(minutes=1)
+    one = taken(waiting(ID, administrator, position="Директор"), orlov)
+    time.passes(minutes=1)
+    give_back(one, orlov, position="Нет.")
+    time.passes(minutes=1)
+    waiting(ID, administrator, kpp="290101002")
+    time.passes(minutes=1)
+    change(ID, kpp=LOMOVA.kpp)
+    back = returned()
+    assert back
+    assert back.remarks == {"position": "Нет."}
+    with db.reading():
+        assert verification.is_as_returned(found(ID), verification.last_one(ID))
+    assert act(verification.submit, found(ID), administrator, HERE) is Sent.NOT_READY, "as it was"
+
+
+def test_remarks_on_a_discarded_edit_are_not_said_of_the_next(
+    orlov: Account, administrator: Account, time: Time
+) -> None:
+    verified(orlov, administrator)
+    time.passes(minutes=1)
+    give_back(taken(waiting(ID, administrator, position="Директор"), orlov), orlov, position="Нет.")
+    time.passes(minutes=1)
+    act(editing.discard, found(ID), administrator.id, HERE)
+    time.passes(days=30)
+    change(ID, kpp="290101002")
+    assert found(ID).status is Status.EDITING
+    assert returned() is None
+    change(ID, kpp=LOMOVA.kpp, position="Директор")
+    with db.reading():
+        assert not verification.is_as_returned(found(ID), verification.last_one(ID))
+    assert act(verification.submit, found(ID), administrator, HERE) is Sent.SENT
+
+
+def test_what_was_said_of_an_earlier_one_is_not_sent_any_more(
+    sent: Verification, orlov: Account, administrator: Account, post: Post
+) -> None:
+    give_back(taken(sent, orlov), orlov, kpp="Не тот.")
+    with db.writing():
+        fail(db.scalar(select(messages.c.id).where(messages.c.letter == "returned")), Reason.BUSY)
+        db.commit()
+    waiting(ID, administrator, kpp="290101002")
+    with db.reading():
+        [lost] = outbox.failed_of(ID)
+    assert not lost.may_be_sent_again
+    assert [each.subject for each in post.letters(ADMINISTRATOR)] == ["Проверка завершена"]
 
 
 def test_few_earlier_ones_are_listed_newest_first(

@@ -13,7 +13,13 @@ from portal.language import mark as _
 from portal.organisation import MovedError, Organisation, Status
 from portal.organisation.status import move
 from portal.verification.tables import verifications
-from portal.verification.verification import Outcome, Verification, last_one, open_one
+from portal.verification.verification import (
+    Outcome,
+    Verification,
+    judged_before,
+    last_one,
+    open_one,
+)
 
 # Who has to do it: the administrator, who reads it, cannot confirm a contact of somebody else.
 MISSING = {
@@ -59,8 +65,8 @@ def missing(found: Organisation) -> list[str]:
     """What is missing before an organisation can be sent: marked words for the page."""
     lacking = frozenset({"phone", "email"} - confirmation.proved(found))
     needed = [MISSING[lacking]] if lacking else []
-    last = returned(found)
-    return [*needed, REMARKS] if last and _is_unmended(found, last) else needed
+    back = returned(found)
+    return [*needed, REMARKS] if back and _is_unmended(found, back) else needed
 
 
 def is_as_returned(found: Organisation, last: Verification | None) -> bool:
@@ -68,20 +74,19 @@ def is_as_returned(found: Organisation, last: Verification | None) -> bool:
 
     `last`: its newest verification.
     """
-    if not found.is_administrators_turn or last is None or last.outcome is not Outcome.RETURNED:
-        return False
-    return last.record_id == found.record_id or _is_unmended(found, last)
+    back = _came_back(found, last)
+    return back is not None and (back.record_id == found.record_id or _is_unmended(found, back))
 
 
-def _is_unmended(found: Organisation, last: Verification) -> bool:
+def _is_unmended(found: Organisation, back: Verification) -> bool:
     """Whether it is just what a specialist returned with remarks on its rows.
 
     Sending it again would open the operational part, whatever the remarks say. What was changed and
     changed back is another record that says the same.
     """
-    if found.status is not Status.EDITING or not any(last.remarks):
+    if found.status is not Status.EDITING or not any(back.remarks):
         return False
-    record = organisation.find_record(last.record_id)
+    record = organisation.find_record(back.record_id)
     return record is not None and (record.details, record.person) == (found.details, found.person)
 
 
@@ -108,6 +113,9 @@ def submit(found: Organisation, by: Account, address: object) -> Sent:
         "submitted_at": clock.now(),
         "submitted_by": by.id,
     }
+    last = last_one(found.id)
+    if last:
+        outbox.withdraw_all(last.id)  # what it told the administrator is over
     db.execute(_ADD, values)
     return Sent.SENT
 
@@ -184,9 +192,21 @@ def send_back(
 
 
 def returned(found: Organisation) -> Verification | None:
-    """The verification that came back with remarks, until the organisation is sent again."""
-    last = last_one(found.id) if found.is_administrators_turn else None
-    return last if last and last.outcome is Outcome.RETURNED else None
+    """The verification that came back with remarks, until somebody judges what was sent again.
+
+    What was changed before that leaves the remarks in force; an edit that was discarded does not.
+    """
+    return _came_back(found, last_one(found.id))
+
+
+def _came_back(found: Organisation, last: Verification | None) -> Verification | None:
+    """`last`: the newest verification."""
+    if not found.is_administrators_turn or last is None or last.ended_at is None:
+        return None
+    if found.status_since > last.ended_at:  # discarded, and another edit begun
+        return None
+    judged = judged_before(last) if last.outcome is Outcome.CHANGED else last
+    return judged if judged and judged.outcome is Outcome.RETURNED else None
 
 
 def end_outdated(found: Organisation) -> None:

@@ -72,6 +72,7 @@ _FEW_OF = _NEWEST_OF.limit(bindparam("most"))
 _BEFORE = _NEWEST_OF.where(verifications.c.submitted_at < bindparam("before"))
 _FEW_BEFORE = _BEFORE.limit(bindparam("most"))
 _VERIFIED_BEFORE = _BEFORE.where(verifications.c.outcome == Outcome.VERIFIED).limit(1)
+_JUDGED_BEFORE = _BEFORE.where(verifications.c.outcome != Outcome.CHANGED).limit(1)
 _QUEUE = (
     select(*(each.label(f"verification_{each.key}") for each in verifications.c), *SHOWN)
     .join(organisations, organisations.c.id == verifications.c.organisation_id)
@@ -123,6 +124,11 @@ def earlier_than(one: Verification, *, most: int) -> list[Verification]:
 def verified_before(one: Verification) -> Verification | None:
     """The last one before, by which the organisation became verified."""
     return _read(db.one(_VERIFIED_BEFORE, of=one.organisation_id, before=one.submitted_at))
+
+
+def judged_before(one: Verification) -> Verification | None:
+    """The last one before that a specialist decided, either way."""
+    return _read(db.one(_JUDGED_BEFORE, of=one.organisation_id, before=one.submitted_at))
 
 
 def queue(after: datetime, id: str = "", *, most: int) -> list[tuple[Verification, Organisation]]:

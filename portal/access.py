@@ -166,6 +166,8 @@ def only_staff_networks() -> ResponseReturnValue | None:
     if networks.is_staff(g.address):
         return None
     note_refused("outside")
+    if _is_beside_words():
+        return respond("account/_meanwhile.html", status=403, outside=True)
     response = respond("account/outside.html", status=403)
     if htmx():
         response.headers["HX-Refresh"] = "true"
@@ -272,6 +274,8 @@ def _ask_to_sign_in() -> Response:
             cookie[CAME_FOR] = request.path
         return cast(Response, redirect(where, 303))
     note_refused("not signed in")
+    if _is_beside_words():
+        return respond("account/_meanwhile.html", status=401, outside=False)
     if htmx():
         return Response(status=204, headers={"HX-Redirect": where})
     came_from = request.path if request.method in SAFE_METHODS else opens_above(request.path)
@@ -286,6 +290,11 @@ def _ask_to_sign_in() -> Response:
         ),
         way=(where, _("Войти")),
     )
+
+
+def _is_beside_words() -> bool:
+    """Whether a window asks in which somebody writes: it must not be led away from that."""
+    return (htmx().target or "").endswith("#meanwhile")
 
 
 def _note_use(found: Session) -> None:

@@ -43,10 +43,15 @@ class Cookie(SecureCookieSessionInterface):
 
 def is_own_form() -> bool:
     """Whether a form was sent from a page of this session: not by another site, nor too old."""
-    if _is_from_own_page() and _has_token():
+    if seems_own_form():
         return True
     log.warning("request refused", why="form", endpoint=request.endpoint)
     return False
+
+
+def seems_own_form() -> bool:
+    """The same, where a form that is none is no news."""
+    return _is_from_own_page() and _has_token()
 
 
 def _is_from_own_page() -> bool:

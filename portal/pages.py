@@ -35,6 +35,7 @@ from portal import again, checks, clock, config, flood, language, metrics, netwo
 from portal.database import Overtaken, db
 from portal.language import gettext as _
 from portal.networks import Address
+from portal.written import written
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 MOST_FIELDS = 100
@@ -99,7 +100,7 @@ def sorry(status: int, title: str, advice: str, *, way: tuple[str, str] | None =
     """A page that says what went wrong and what to do next; `way` is a link and its words."""
     # Flask's `render_template` would look up who is signed in, and the database may be away.
     page = current_app.jinja_env.get_template("sorry.html").render(
-        title=title, advice=advice, way=way
+        title=title, advice=advice, way=way, written=written()
     )
     response = make_response(page, status)
     if htmx() and status >= 500:

@@ -708,6 +708,21 @@ def test_what_is_sent_last_ends_with_its_request(
 # What changes meanwhile
 
 
+def test_a_report_that_comes_too_late_shows_what_was_written(
+    browser: Browser, post: Post, asked: str, ask: Callable[..., str]
+) -> None:
+    browser.open(post.link()).follow("Сообщить об ошибке")
+    ask()
+    browser.press(
+        "Отправить администратору", comment="Номер\nсменился.", new_position="<b>Директор</b>"
+    )
+    assert browser.status == 409
+    assert "Есть более новое письмо" in browser
+    assert "Комментарий: Номер сменился." in browser.named("written")
+    assert "Должность: <b>Директор</b>" in browser.named("written")
+    assert "csrf" not in browser.named("written")
+
+
 def test_a_changed_record_is_shown_and_not_confirmed(
     browser: Browser, post: Post, asked: str, keep: Callable[..., None]
 ) -> None:

@@ -160,6 +160,20 @@ def test_too_many_requests_get_a_page_that_says_when_to_come_back(
     assert statuses(browser, 1) == [200]
 
 
+def test_what_was_written_is_on_the_page_but_no_secret(
+    few: dict[str, str], browser: Browser
+) -> None:
+    typed = {"email": "boss@sever-trakt.example", "password": "S3CRET-words"}
+    browser.open("/signin")
+    form = browser.page.form_of("Войти")
+    sent = [ask(browser, form.action, "post", data=form.fields | typed) for _each in range(4)]
+    answer = sent[-1]
+    assert answer.status_code == 429
+    assert "boss@sever-trakt.example" in answer.text
+    assert "S3CRET" not in answer.text
+    assert form.fields["csrf_token"] not in answer.text
+
+
 def test_others_are_not_held_up_and_neither_are_forms(
     few: dict[str, str], browser: Browser, new_browser: Callable[..., Browser]
 ) -> None:

@@ -724,6 +724,44 @@ def test_an_organisation_that_is_not_there(desk: Desk, id: str) -> None:
     assert desk.sit(desk.orlov).open(f"/support/organisations/{id}").status == 404
 
 
+# Words that took long to write
+
+
+def test_remarks_that_took_longer_than_the_session_are_not_lost(desk: Desk, time: Time) -> None:
+    browser = desk.working(desk.waiting())
+    time.passes(minutes=31)
+    browser.press(RETURN, remark_position="Такой должности нет.", remark_whole="Позвоните.")
+    assert browser.status == 401
+    assert "Вы вышли из портала" in browser
+    assert browser.named("written") == "Должность: Такой должности нет. Замечание: Позвоните."
+    browser.follow("Войти")
+    assert not browser.has("written")
+
+
+def test_words_that_no_page_of_ours_sent_are_not_said(desk: Desk, time: Time) -> None:
+    browser = desk.working(desk.waiting())
+    time.passes(minutes=31)
+    form = browser.page.form_of(RETURN)
+    data = form.fields | {"csrf_token": "another", "remark_position": "Позвоните по номеру 100."}
+    answer = browser.ask("post", form.action, data=data)
+    assert answer.status_code == 401
+    assert "Позвоните по номеру" not in answer.text
+
+
+@pytest.mark.parametrize(("address", "status"), [("10.20.4.17", 401), ("203.0.113.9", 403)])
+def test_a_window_with_words_in_it_is_not_led_away(
+    desk: Desk, time: Time, address: str, status: int
+) -> None:
+    browser = desk.working(desk.waiting())
+    time.passes(minutes=31)
+    browser.address = address
+    poll = {"HX-Request": "true", "HX-Target": "div#meanwhile"}
+    answer = browser.ask("get", browser.path, query_string={"seen": "1"}, headers=poll)
+    assert answer.status_code == status
+    assert "Написанное здесь цело" in answer.text
+    assert not {"HX-Redirect", "HX-Refresh"} & set(answer.headers.keys())
+
+
 # In English
 
 

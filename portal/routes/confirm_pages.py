@@ -12,6 +12,7 @@ from portal.language import gettext as _
 from portal.organisation import Details
 from portal.pages import htmx, note_refused, respond, retry_after, sorry
 from portal.routes.opened import is_opened
+from portal.written import written
 
 
 def again(id: str) -> Confirmation:
@@ -48,6 +49,7 @@ def page(
         typed=typed,
         next_code=confirmation.next_code(found) if popup else None,
         changes=_changes(found),
+        written="" if found.is_open else written(),
         organisation_fields=organisation.ORGANISATION_FIELDS,
         person_fields=organisation.PERSON_FIELDS,
     )

@@ -22,7 +22,7 @@ from tests.conftest import LOMOVA
 from tests.living import ADDRESS, ID, OTHER_PHONE, Life, see
 from tests.people import act
 from tests.signing import fill, press
-from tests.verifying import found
+from tests.verifying import found, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -330,6 +330,28 @@ def test_a_file_chooses_whom_to_ask(life: Life) -> None:
     expect(page.get_by_test_id("item")).to_have_count(2)
     expect(page.get_by_test_id("outcome")).to_have_count(2)
     expect(page.get_by_test_id("outcome").last).to_contain_text("строку не прочитать")
+
+
+@pytest.mark.parametrize("lost", ["the session", "the channel"])
+def test_remarks_outlive_what_they_were_written_in(
+    life: Life, time: Time, watch: Watch, lost: str
+) -> None:
+    one = waiting(ID, life.boss.account)
+    page = life.desk("/devices")
+    page.clock.install()
+    page.goto(f"/verifications/{one.id}")
+    page.get_by_test_id("take").click()
+    remark = page.get_by_test_id("remark-position")
+    remark.fill("В приказе другая должность")
+    if lost == "the session":
+        watch.means(401)
+        time.passes(minutes=31)
+    else:
+        watch.means(403)
+        page.set_extra_http_headers({"X-Forwarded-For": "203.0.113.5"})
+    page.clock.run_for(6000)
+    expect(page.get_by_test_id("meanwhile")).to_contain_text("Написанное здесь цело")
+    expect(remark).to_have_value("В приказе другая должность")
 
 
 def test_a_verification_is_printed_by_its_button(life: Life) -> None:

@@ -365,6 +365,18 @@ def completed_link(stage: Stage) -> Page:
     return found
 
 
+@scene("ended", "written")
+def report_too_late(stage: Stage) -> Page:
+    found = stage.open()
+    stage.press(found, "report-error")
+    comment = "Номер сменился в октябре.\nПозвоните, если что: я на месте до шести."
+    found.get_by_test_id("comment").fill(comment)
+    stage.ask()
+    stage.watch.means(409)
+    stage.press(found, "send-report")
+    return found
+
+
 @scene("advice")
 def missing(stage: Stage) -> Page:
     stage.watch.means(404)

@@ -55,7 +55,7 @@ class Settings:
     mail_sender: str = _setting(readers.sender, "po-reply@taho-kart.ru")
     sms_url: str = _setting(readers.sms_url)
     sms_fallback_url: str = _setting(readers.fallback(readers.sms_url), "")
-    sms_sender: str = _setting(readers.text, "IZKT")
+    sms_sender: str = _setting(readers.sms_sender, "IZKT")
     phone_regions: tuple[str, ...] = _setting(readers.regions, "RU")
     operations_url: str = _setting(readers.operations_url, "")  # none: the page says whom to ask
     support_phone: str = _setting(readers.text, "8-800-333-30-92")

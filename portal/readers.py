@@ -91,7 +91,7 @@ def _url(value: str, schemes: set[str]) -> SplitResult:
         if value.lower() != "inbox:":
             raise ValueError("must be inbox: with nothing behind it")
         return url
-    if not url.hostname or any(sign.isspace() for sign in value):
+    if not url.hostname or any(sign.isspace() for sign in value) or not _is_host(url.hostname):
         raise ValueError("names no host")
     if url.fragment:
         raise ValueError("has a #; in a password it is written %23")
@@ -100,6 +100,15 @@ def _url(value: str, schemes: set[str]) -> SplitResult:
     except ValueError:  # as above
         raise ValueError("has a port that is no number") from None
     return url
+
+
+def _is_host(name: str) -> bool:
+    """Whether a name can be looked up: no part of it is empty or too long (RFC 1035, 2.3.4)."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def database_url(value: str) -> str:
@@ -147,6 +156,7 @@ def mail_url(value: str) -> str:
     url = _url(value, MAIL_SCHEMES)
     if url.path not in {"", "/"} or url.query:
         raise ValueError("has something behind the host; in a password / is written %2F, ? %3F")
+    _check_login(url)
     return url.geturl() if url.scheme != "inbox" else "inbox:"
 
 
@@ -154,7 +164,15 @@ def sms_url(value: str) -> str:
     url = _url(value, SMS_SCHEMES)
     if url.scheme in {"smpp", "smpps", "smsc", "smsc+http"}:
         _check_way(url)
+    elif url.scheme != "inbox":
+        _check_login(url)
     return url.geturl() if url.scheme != "inbox" else "inbox:"
+
+
+def _check_login(url: SplitResult) -> None:
+    """Raise ValueError for a name or password that SMTP and HTTP clients have no way to write."""
+    if not unquote(f"{url.username or ''}{url.password or ''}").isascii():
+        raise ValueError("has a name or password with signs that are not ASCII")
 
 
 def _check_way(url: SplitResult) -> None:
@@ -266,6 +284,12 @@ def regions(value: str) -> tuple[str, ...]:
 def sender(value: str) -> str:
     if not SENDER.fullmatch(value) or not value.isprintable():
         raise ValueError("must be one address such as po-reply@taho-kart.ru")
+    return value
+
+
+def sms_sender(value: str) -> str:
+    if not value.isascii() or not 1 <= len(value) <= LONGEST_SMPP["sender"]:
+        raise ValueError(f"must be 1 to {LONGEST_SMPP['sender']} signs of ASCII, such as IZKT")
     return value
 
 

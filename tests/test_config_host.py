@@ -15,7 +15,7 @@ def load(base_url: str) -> config.Settings:
 
 
 def of_length(length: int) -> str:
-    return ("portal." * 20)[: length - 3] + ".ru"
+    return ("portal." * 40)[: length - 3] + ".ru"
 
 
 def test_the_longest_host_that_fits_is_taken() -> None:

@@ -253,6 +253,22 @@ def test_a_letter_is_tried_again_at_once_then_every_5_minutes_for_4_hours(
     assert servers.events(id) == [("message.failed", "given_up")]
 
 
+def test_a_night_without_workers_shortens_no_tries(
+    post_letter: Callable[..., str], smtp: Smtp, mail_server: MailServer, time: Time
+) -> None:
+    mail_server.moods["RCPT"] = "451 come back later"
+    id = post_letter()
+    time.passes(hours=9)
+    outbox.deliver_due("email", smtp)
+    for _hour in range(3):
+        time.passes(hours=1)
+        outbox.deliver_due("email", smtp)
+        assert state(id) is State.TROUBLED
+    time.passes(hours=1)
+    outbox.deliver_due("email", smtp)
+    assert end(id) == (State.FAILED, Reason.GIVEN_UP, None)
+
+
 def test_a_letter_leaves_once_the_server_is_back(
     post_letter: Callable[..., str], smtp: Smtp, mail_server: MailServer, time: Time
 ) -> None:

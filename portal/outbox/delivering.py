@@ -62,7 +62,11 @@ _NEXT = _DUE.with_for_update(skip_locked=True)
 _CLAIM = (
     update(messages)
     .where(messages.c.id == bindparam("of"), messages.c.due_at == bindparam("seen"))
-    .values(attempts=messages.c.attempts + 1, due_at=bindparam("until"))
+    .values(
+        attempts=messages.c.attempts + 1,
+        tried_since=bindparam("since"),
+        due_at=bindparam("until"),
+    )
 )
 _THIS = messages.c.id == bindparam("of")
 _KEEP_DELIVERED = (
@@ -178,8 +182,11 @@ def _claim(channel: str) -> Row[Any] | None:
     message = db.one(_NEXT, of=channel, now=now)
     if message is None:
         return None
-    claim = {"of": message.id, "seen": message.due_at, "until": now + LEASE}
-    return message._replace(due_at=now + LEASE) if db.changed(_CLAIM, **claim) else None
+    since, until = message.tried_since or now, now + LEASE
+    seen = {"of": message.id, "seen": message.due_at}
+    if not db.changed(_CLAIM, **seen, since=since, until=until):
+        return None
+    return message._replace(tried_since=since, due_at=until)
 
 
 def _hand_over(message: Row[Any], gateway: Gateway) -> str | Trouble | None:
@@ -246,7 +253,7 @@ def _final_reason(
     if message.useful_until:
         is_over, why = due_at >= message.useful_until, Reason.EXPIRED
     else:
-        is_over, why = now >= message.posted_at + TRIED_FOR, Reason.GIVEN_UP
+        is_over, why = now >= message.tried_since + TRIED_FOR, Reason.GIVEN_UP
         if trouble.reason is Reason.MISCONFIGURED:
             why = trouble.reason  # what is at fault here is mended here, not by waiting
     if trouble.reason is Reason.UNKNOWN:

@@ -90,6 +90,7 @@ _SEND_AGAIN = (
         due_at=bindparam("now"),
         posted_at=bindparam("now"),  # it is tried for as long as a new one
         attempts=0,
+        tried_since=None,
         failed_at=None,
         trouble=None,
         told_at=None,

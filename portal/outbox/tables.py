@@ -22,6 +22,7 @@ messages = Table(
     Column("useful_until", Moment),
     Column("due_at", Moment),  # None: nothing more to do
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("tried_since", Moment),  # its first try: workers may have been away before
     Column("delivered_at", Moment),
     Column("failed_at", Moment),
     Column("trouble", String(20)),

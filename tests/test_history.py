@@ -286,7 +286,7 @@ def test_a_whole_life_in_sentences(
     for step in (prove, submit, lambda: verify({"inn": "Не тот."}), submit, lambda: verify({})):
         time.passes(minutes=1)
         act(step)
-    post.deliver()
+        post.deliver()
     time.passes(minutes=1)
     act(
         lambda: organisation.save(

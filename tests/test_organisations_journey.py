@@ -530,10 +530,16 @@ def test_a_letter_in_trouble_says_what_to_do(
     assert not office.has("undelivered"), "it is said once"
 
 
+def in_vain(reason: Reason, time: Time) -> None:
+    """Try letters for four hours, each time with that end."""
+    deliver_due("email", Broken(reason, permanent=False))
+    time.passes(hours=4)
+    deliver_due("email", Broken(reason, permanent=False))
+
+
 def test_a_letter_that_was_tried_for_hours(office: Browser, boss: Person, time: Time) -> None:
     office.open(PAGE).press(REQUEST)
-    time.passes(hours=5)
-    deliver_due("email", Broken(Reason.UNREACHABLE, permanent=False))
+    in_vain(Reason.UNREACHABLE, time)
     boss.sign_in(office).open(PAGE)
     assert "не удалось передать за 4 часа" in office.named("letter")
 
@@ -542,8 +548,7 @@ def test_of_a_letter_that_may_have_left_nothing_is_claimed(
     office: Browser, boss: Person, time: Time
 ) -> None:
     office.open(PAGE).press(REQUEST)
-    time.passes(hours=5)
-    deliver_due("email", Broken(Reason.UNKNOWN, permanent=False))
+    in_vain(Reason.UNKNOWN, time)
     boss.sign_in(office).open(PAGE)
     assert "Неизвестно, ушло ли письмо" in office.named("letter")
     assert office.named("letter").startswith("возможно, не дошло")

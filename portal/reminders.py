@@ -13,10 +13,11 @@ from sqlalchemy import bindparam, exists, func, or_, select, update
 from portal import account, clock, config, confirmation, deliveries, keys, outbox, workdays
 from portal.account import Role
 from portal.account.tables import accounts
-from portal.confirmation import write
+from portal.confirmation import Confirmation, write
 from portal.database import db
 from portal.deliveries import Whose
 from portal.device.tables import devices
+from portal.gateways import Reason
 from portal.outbox import Failed
 from portal.verification.tables import verifications
 
@@ -74,6 +75,8 @@ def _tell_of(failed: Failed) -> None:
         return
     if failed.recipient == request.administrator_email:
         return  # who reads neither address will not read this either
+    if _came_after_all(failed, request):
+        return
     told = deliveries.tell_administrator(failed)
     write(
         "undelivered",
@@ -87,7 +90,14 @@ def _tell_of(failed: Failed) -> None:
         at=failed.failed_at.isoformat(),
         reason=told.reason,
         action=told.action,
+        maybe_came=failed.reason is Reason.UNKNOWN,
     )
+
+
+def _came_after_all(failed: Failed, request: Confirmation) -> bool:
+    """Whether the person has done what the message was for."""
+    done_at = {"code": request.phone_confirmed_at, "email_link": request.email_confirmed_at}
+    return done_at.get(failed.letter) is not None
 
 
 # The queue of verifications

@@ -30,6 +30,7 @@ from portal.gateways import Reason, Trouble
 from portal.outbox import State
 from portal.verification.tables import verifications
 from tests import servers
+from tests.browser import squeeze
 from tests.conftest import ADMINISTRATOR, LOMOVA
 from tests.people import act, enrol, invite
 from tests.undelivered import fail, undelivered
@@ -380,6 +381,34 @@ def refuse_reminder() -> None:
     go_to("25.11.2026", "12:00")
     refuse()
     tell()
+
+
+def test_what_may_have_left_is_told_when_nobody_answered_and_as_that(
+    asked: str, post: Post, time: Time
+) -> None:
+    post.deliver()
+    request_code(asked)
+    deliver("sms", Trouble(Reason.UNKNOWN, permanent=True))
+    assert not reminders.tell_of_failures(), "it may be typed in a moment"
+    time.passes(minutes=4)
+    tell()
+    [letter] = post.letters(ADMINISTRATOR)
+    assert letter.subject == "СМС могла не дойти"
+    for words in (letter.text, letter.html or ""):
+        assert "не доставлен" not in words
+        assert "неизвестно, ушла ли СМС" in squeeze(words)
+
+
+def test_a_code_that_came_after_all_is_told_to_nobody(
+    asked: str, browser: Browser, post: Post, time: Time
+) -> None:
+    browser.open(post.link()).press("Подтвердить номер телефона")
+    typed = post.code()
+    act(fail, servers.newest("code").id, Reason.UNKNOWN)
+    browser.press("Подтвердить", code=typed)
+    time.passes(minutes=4)
+    tell()
+    assert post.letters(ADMINISTRATOR) == []
 
 
 def test_what_was_sent_again_in_vain_is_told_again(asked: str, post: Post) -> None:

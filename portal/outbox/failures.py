@@ -1,10 +1,10 @@
 """Messages that never left: who is told of them, and sending them again."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import LargeBinary, bindparam, select, tuple_, type_coerce, update
+from sqlalchemy import LargeBinary, bindparam, or_, select, tuple_, type_coerce, update
 
 from portal import clock, journal, keys
 from portal.database import db
@@ -15,6 +15,7 @@ from portal.outbox.tables import FAILED, HAS_AN_END, UNTOLD, State, messages, st
 
 FEW = 10  # of an organisation; who wants more reads its journal
 MOST_TOLD = 20  # at a time, so that no transaction is long
+SETTLES = timedelta(minutes=3)  # a receipt, or who got it, may still say that it left after all
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # personal data stays out of tracebacks
@@ -70,8 +71,11 @@ _OF = (
 _STATE = select(messages.c.delivered_at, messages.c.failed_at, messages.c.trouble).where(
     messages.c.id == bindparam("of")
 )
-_UNTOLD = _SHOWN.where(UNTOLD).order_by(messages.c.failed_at).limit(MOST_TOLD)
-_ANY_UNTOLD = select(messages.c.id).where(UNTOLD).limit(1)
+_IS_SETTLED = or_(
+    messages.c.trouble != Reason.UNKNOWN, messages.c.failed_at <= bindparam("long_ago")
+)
+_UNTOLD = _SHOWN.where(UNTOLD, _IS_SETTLED).order_by(messages.c.failed_at).limit(MOST_TOLD)
+_ANY_UNTOLD = select(messages.c.id).where(UNTOLD, _IS_SETTLED).limit(1)
 _CLAIM_TELLING = (
     update(messages)
     .where(messages.c.id == bindparam("of"), UNTOLD)
@@ -137,13 +141,16 @@ def send_again(id: str, actor: str, address: object = "") -> bool:
 
 
 def has_untold() -> bool:
-    """Whether a message of an organisation failed, and nobody has looked whom to tell."""
-    return db.one(_ANY_UNTOLD) is not None
+    """Whether a message of an organisation failed, and nobody has looked whom to tell.
+
+    One of which nobody knows whether it left counts after a while.
+    """
+    return db.one(_ANY_UNTOLD, long_ago=clock.now() - SETTLES) is not None
 
 
 def untold() -> list[Failed]:
     """Some of these messages, the oldest first."""
-    return [_read(row) for row in db.all(_UNTOLD)]
+    return [_read(row) for row in db.all(_UNTOLD, long_ago=clock.now() - SETTLES)]
 
 
 def claim_telling(id: str) -> bool:

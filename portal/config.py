@@ -58,7 +58,7 @@ class Settings:
     sms_sender: str = _setting(readers.sms_sender, "IZKT")
     phone_regions: tuple[str, ...] = _setting(readers.regions, "RU")
     operations_url: str = _setting(readers.operations_url, "")  # none: the page says whom to ask
-    support_phone: str = _setting(readers.text, "8-800-333-30-92")
+    support_phone: str = _setting(readers.support_phone, "8-800-333-30-92")
     support_hours: str = _setting(readers.text, "рабочие дни, 8:00–18:00 мск")
     support_email: str = _setting(readers.support_email, "")
     link_days: int = _setting(readers.count, "7")

@@ -21,6 +21,7 @@ Network = weakening.Network
 MAPPED_BITS = 96  # how much of an IPv6 address says that an IPv4 address follows
 MILLION = 1_000_000
 LONGEST_HOST = 76  # templates/sms/code.txt ends with it, and fits two parts: 134 characters
+LONGEST_SUPPORT_PHONE = 19  # templates/sms/case_granted.txt ends with it
 MAIL_SCHEMES = {"smtp", "smtps", "smtp+starttls", "inbox"}
 SMS_SCHEMES = {"http", "https", "inbox", "smpp", "smpps", "smsc", "smsc+http"}
 LONGEST_SMPP = {"name": 15, "password": 8, "sender": 15}  # SMPP 3.4, 5.2.1 and 5.2.2; E.164
@@ -290,6 +291,14 @@ def sender(value: str) -> str:
 def sms_sender(value: str) -> str:
     if not value.isascii() or not 1 <= len(value) <= LONGEST_SMPP["sender"]:
         raise ValueError(f"must be 1 to {LONGEST_SMPP['sender']} signs of ASCII, such as IZKT")
+    return value
+
+
+def support_phone(value: str) -> str:
+    if not 1 <= len(value) <= LONGEST_SUPPORT_PHONE:
+        raise ValueError(
+            f"must have 1 to {LONGEST_SUPPORT_PHONE} signs: SMS end with it, and have two parts"
+        )
     return value
 
 

@@ -111,6 +111,8 @@ BAD = [
     ("CODE_MINUTES", "", ""),
     ("TRIES_PER_CODE", "1e3", ""),
     ("SUPPORT_PHONE", "8-800\x00", ""),
+    ("SUPPORT_PHONE", "", ""),
+    ("SUPPORT_PHONE", "+7 (800) 333-30-92, доб. 4", ""),
 ]
 
 

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import bindparam
 
-from portal import account, clock, config, device, diagnostics, journal, proofs, recovery
+from portal import (
+    account,
+    clock,
+    config,
+    create_app,
+    device,
+    diagnostics,
+    journal,
+    proofs,
+    readers,
+    recovery,
+)
 from portal.account import Account, Role, session
 from portal.account.session import Stage
 from portal.database import db
@@ -1199,11 +1210,16 @@ def pages(which: Which) -> list[int]:
 
 
 @pytest.mark.parametrize("letter", ["case_opened", "case_waiting", "case_granted"])
-def test_an_sms_fits_two_parts_and_has_no_link(app: Flask, letter: str) -> None:
-    text = app.jinja_env.get_template(f"sms/{letter}.txt").render(until="2026-11-22T11:02:00+00:00")
+def test_an_sms_fits_two_parts_and_has_no_link(environment: dict[str, str], letter: str) -> None:
+    longest = "+7 (800) 333-30-920"
+    assert len(longest) == readers.LONGEST_SUPPORT_PHONE
+    app = create_app(config.load(environment | {"PORTAL_SUPPORT_PHONE": longest}))
+    with app.app_context():
+        template = app.jinja_env.get_template(f"sms/{letter}.txt")
+        text = template.render(until="2026-11-22T11:02:00+00:00")
     assert len(text.strip()) <= 134
     assert text.startswith("ИЗКТ: ")
-    assert config.settings.support_phone in text
+    assert longest in text
     assert "http" not in text
 
 

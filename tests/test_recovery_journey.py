@@ -155,7 +155,7 @@ def test_a_lost_device_is_replaced(  # noqa: PLR0915 - one story, told in one go
     assert "Ответов достаточно" in computer.open("/recovery").named("turn")
     assert cancel_in(loss.newest(SOON))
     assert "доступ можно восстановить с" in post.sms.arrived[-1].text
-    assert "код действует 24 ч" in post.sms.arrived[-1].text
+    assert "код — на 24 ч" in post.sms.arrived[-1].text
 
     until = moment(loss.case.expires_at)
     for words in (loss.newest(SOON), computer.named("turn"), desk.named("say")):

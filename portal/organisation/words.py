@@ -17,8 +17,9 @@ from portal.organisation.tables import organisation_words
 BEGINNINGS = range(2, 9)
 MOST_WORDS = 4  # of what was typed; more find nothing more
 FINGERPRINT_BYTES = 8
-# ORG-004217, also as «org 4217» and as whoever left the Russian layout on types it.
-ID_WITH_NUMBER = re.compile(r"(?:[a-z]+|орг)[\s-]*(\d+)", re.IGNORECASE)
+# ORG-004217, also as «org 4217» and as whoever left the Russian layout on types it. Other letters
+# before a number may be a name.
+ID_WITH_NUMBER = re.compile(r"(?:org|орг)[\s-]*(\d+)", re.IGNORECASE)
 FORMS = frozenset(
     {
         *("ооо", "оао", "зао", "пао", "ао", "ип", "гуп", "муп"),
@@ -51,6 +52,7 @@ def words_in(typed: str) -> list[str]:
     if id:
         return [id[1].lstrip("0") or id[1]]
     words = [each for each in _split(typed) if each not in FORMS]
+    words = [each for each in words if len(each) >= BEGINNINGS[0] or each.isdigit()] or words
     cut = [each if each.isdigit() else each[: BEGINNINGS[-1]] for each in words]
     return list(dict.fromkeys(cut))[:MOST_WORDS]
 

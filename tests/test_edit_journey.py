@@ -657,6 +657,19 @@ def test_values_that_do_not_go_together_are_pointed_at(office: Browser, colleagu
     assert now().details == replace(LOMOVA, position="Директор", **ALONE)
 
 
+def test_the_answer_who_is_meant_outlives_values_that_do_not_fit(
+    office: Browser, colleague: Browser
+) -> None:
+    edit(office, person="other", kpp="290101999")
+    edit(colleague, **ALONE).press(APPLY)
+    office.open(DRAFT).press(MERGE)
+    assert office.status == 422
+    assert office.page.form_of(SHOW).fields["person"] == "other"
+    before = now().person
+    office.press(SHOW, kpp="").press(APPLY)
+    assert now().person != before
+
+
 def test_another_person_meanwhile_raises_the_question_anew(
     office: Browser, colleague: Browser
 ) -> None:

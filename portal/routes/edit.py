@@ -116,10 +116,17 @@ def form_of(values: Mapping[str, str], person: str = "") -> EditForm:
 
 def person_of(kept: Draft) -> str:
     """What was answered to the question who is meant, if it was asked."""
-    if kept.is_another_person:
-        return OTHER
-    is_same_name = kept.details.is_same_person(organisation.details_in(kept.began.values))
-    return "" if is_same_name else SAME
+    return answer(kept.values, kept.began.values, is_another_person=kept.is_another_person)
+
+
+def answer(
+    values: Mapping[str, str], began: Mapping[str, str], *, is_another_person: bool | None
+) -> str:
+    """How the question who is meant stands answered on the form with these values."""
+    if is_another_person or is_another_person is None:
+        return OTHER if is_another_person else ""
+    details = organisation.details_in(values)
+    return "" if details.is_same_person(organisation.details_in(began)) else SAME
 
 
 def _fresh_page(found: Organisation, notice: str = "", status: int = 200) -> Response:
@@ -262,7 +269,8 @@ def merge(id: str) -> ResponseReturnValue:
         return _to_organisation(found)
     wrong = organisation.misfits(values)
     if wrong or is_another_person is None:
-        form = form_of(values)
+        person = answer(values, start.values, is_another_person=is_another_person)
+        form = form_of(values, person)
         form.point_at(wrong)
         if is_another_person is None:
             form.ask_who()

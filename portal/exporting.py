@@ -1,7 +1,7 @@
 """Tables that leave as CSV files: for spreadsheets, and for the import.
 
-UTF-8 with a byte order mark and semicolons, as spreadsheets in Russia read it. Lines are written
-as they are asked for, so a file's size does not matter.
+UTF-8 with a byte order mark and semicolons, as spreadsheets in Russia read it. Lines are made
+one after the other: no more than the file itself is in memory at once.
 
 A spreadsheet takes a cell that begins with =, +, -, @ or a control sign for a formula, whoever
 wrote it. Such a cell gets an apostrophe in front, and so does one where blanks or quotes come

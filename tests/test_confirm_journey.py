@@ -420,7 +420,7 @@ def test_an_older_code_says_that_a_newer_one_was_sent(
     time.passes(seconds=30)
     browser.press(AGAIN).press(ENTER, code=older)
     assert re.search(
-        r"Это прежний код\. В \d\d:\d\d мы отправили новый", browser.named("code-error")
+        r"Это прежний код\. В \d\d:\d\d мск мы отправили новый", browser.named("code-error")
     )
     browser.press(ENTER, code=post.code())
     assert "подтверждён" in browser.named("phone-status")
@@ -704,6 +704,20 @@ def test_what_is_sent_last_ends_with_its_request(
     assert f"Ссылка действовала до {end}" in browser
     assert ADMINISTRATOR in browser
     assert browser.open(link).status == 410
+
+
+def test_the_windows_of_several_organisations_stay_open(
+    browser: Browser, post: Post, keep: Callable[..., None], ask: Callable[..., str]
+) -> None:
+    pages = []
+    for number in range(8):
+        keep(f"ORG-{number}")
+        pages.append(f"/confirmation/{ask(f'ORG-{number}')}")
+        browser.open(post.link())
+    for page in pages:
+        browser.open(page).press(EMAIL)
+        browser.open(post.link()).press("Подтвердить адрес")
+    assert [browser.open(page).status for page in pages] == [200] * 8
 
 
 # What changes meanwhile

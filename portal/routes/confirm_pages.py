@@ -93,7 +93,7 @@ def advice(answer: Answer) -> tuple[str, int]:
     match answer.judgement:
         case Judgement.OLDER:
             sentence = _(
-                "Это прежний код. В %(time)s мы отправили новый — введите его. "
+                "Это прежний код. В %(time)s мск мы отправили новый — введите его. "
                 "Осталось попыток: %(left)s.",
                 time=f"{moment.astimezone(clock.MOSCOW):%H:%M}",
                 left=answer.tries_left,

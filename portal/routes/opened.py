@@ -3,7 +3,7 @@
 from flask import session
 
 OPENED = "opened"  # the session's list of public ids, of requests and of second links
-MOST_OPENED = 8
+MOST_OPENED = 24  # of some organisations, each with second links
 
 
 def is_opened(id: str = "", link_id: str = "") -> bool:

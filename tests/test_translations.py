@@ -299,6 +299,21 @@ def test_the_switch_never_leads_to_another_site(browser: Browser, referer: str) 
     assert answer.headers["Location"] == "/"
 
 
+@pytest.mark.parametrize(
+    ("referer", "way"),
+    [
+        ("/help?q=%D0%BA%D0%BE%D0%B4&page=2", "/help?q=%D0%BA%D0%BE%D0%B4&page=2"),
+        ("/help?", "/help"),
+        ("/help?q=%0d%0aSet-Cookie:x=1", "/help?q=%0D%0ASet-Cookie%3Ax%3D1"),
+        ("/nothing?q=1", "/"),
+    ],
+)
+def test_the_switch_keeps_what_was_searched_for(browser: Browser, referer: str, way: str) -> None:
+    headers = {"Referer": f"http://localhost{referer}"}
+    answer = browser.ask("get", "/language/en", headers=headers, follow_redirects=False)
+    assert answer.headers["Location"] == way
+
+
 def test_an_unknown_language_is_no_page(browser: Browser) -> None:
     for code in ("de", "xx", "EN", "ru-RU", "../en"):
         assert browser.open(f"/language/{code}").status == 404

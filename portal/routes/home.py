@@ -1,6 +1,6 @@
 """The front door, which leads nowhere without a letter, and the choice of language."""
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import Blueprint, abort, current_app, redirect, request
 from flask.typing import ResponseReturnValue
@@ -34,7 +34,7 @@ def choose_language(code: str) -> ResponseReturnValue:
 
 
 def _way_back() -> str:
-    """The Referer's path, so that no page names itself: from outside the channel all are alike.
+    """The Referer's page, so that none names itself: from outside the channel all are alike.
 
     The answer to a form may stand at an address that only takes forms; then the nearest above it
     that can be opened.
@@ -48,5 +48,7 @@ def _way_back() -> str:
     path = "/" + back.path.lstrip("/\\")
     above = path.rpartition("/")[0] or "/"
     addresses = current_app.url_map.bind("")
-    known = (each for each in (path, above) if addresses.test(each, "GET"))
-    return next(known, "/")
+    if addresses.test(path, "GET"):
+        asked = urlencode(parse_qsl(back.query))  # what was searched for
+        return f"{path}?{asked}" if asked else path
+    return above if addresses.test(above, "GET") else "/"

@@ -23,6 +23,7 @@ from portal.outbox import State, failures
 from tests import servers
 from tests.conftest import ADMINISTRATOR, LOMOVA
 from tests.people import act
+from tests.plans import plan
 from tests.undelivered import undelivered
 
 if TYPE_CHECKING:
@@ -805,15 +806,6 @@ def test_a_failure_costs_little_to_look_for_among_many_that_were_withdrawn(app: 
             statement, most=1, at=clock.now(), id="", long_ago=clock.now()
         )
     assert "ix_messages_worth" in plan(failures._ANY_WORTHLESS, now=clock.now())
-
-
-def plan(statement: Any, **values: object) -> str:
-    """How SQLite is going to look for the rows of a statement."""
-    needed = {name: value for name, value in values.items() if name in statement.compile().params}
-    prepared = db._prepare(statement, needed)
-    cursor = db.connection.connection.cursor()
-    cursor.execute(f"EXPLAIN QUERY PLAN {prepared.sql}", prepared.bind(needed))
-    return " ".join(str(row) for row in cursor.fetchall())
 
 
 # What stays, and what is told

@@ -42,11 +42,13 @@ from portal.recovery import (
     State,
     Verdict,
     Which,
+    case,
 )
 from portal.recovery.case import OPEN_LASTS
 from portal.recovery.course import CANCEL, MOVES, cancel_link
 from portal.recovery.tables import cases
 from tests.people import enrol
+from tests.plans import plan
 from tests.recovering import (
     ADDRESS,
     CHROME,
@@ -1192,6 +1194,14 @@ def test_a_list_knows_a_wait_from_a_grant_that_ran_out(scene: Scene, staff: Scen
     clock.shift(timedelta(hours=1))
     assert pages(Which.ALL) == [2, 1]
     assert pages(Which.OPEN) == []
+
+
+@pytest.mark.sqlite
+def test_a_list_costs_what_it_shows_however_many_cases_there_were(app: Flask) -> None:
+    moments = dict.fromkeys(("opened_since", "granted_since"), clock.now())
+    with db.reading():
+        assert "ix_cases_not_ended" in plan(case._OPEN_BEHIND, after=0, most=1, **moments)
+        assert "(number<?)" in plan(case._OVER_BEFORE, before=9, most=1, **moments)
 
 
 def pages(which: Which) -> list[int]:

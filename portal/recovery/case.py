@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, or_, select
-from sqlalchemy import case as either
+from sqlalchemy import and_, bindparam, or_, select, true
 
 from portal import clock, config
 from portal.account import STAFF, Account
@@ -24,6 +23,7 @@ OPEN_LASTS = timedelta(hours=72)  # until the answers are judged: over a weekend
 GRANT_LASTS = timedelta(hours=24)  # product.md, «Numbers»: 24 hours to use the grant
 APPROVED_WITHIN = GRANT_LASTS  # after the wait, a second specialist may still agree
 LAST_NUMBER = LARGEST  # no case ever has it
+FIRST_OVER = LAST_NUMBER // 2  # in a list: open cases by number before it, others from the end on
 
 
 class State(StrEnum):
@@ -227,7 +227,7 @@ _ROUTED = (
     .limit(bindparam("most"))
 )
 # The same as `standing`, for all rows at once.
-_IS_open = and_(
+_IS_OPEN = and_(
     cases.c.ended_at.is_(None),
     or_(
         and_(cases.c.wait_until.is_(None), cases.c.opened_at > bindparam("opened_since")),
@@ -235,15 +235,17 @@ _IS_open = and_(
         cases.c.approved_at > bindparam("granted_since"),
     ),
 )
-_place = either((_IS_open, cases.c.number), else_=LAST_NUMBER - cases.c.number)
-_open = _place < LAST_NUMBER // 2
-_LIST = {
-    which: _SEEN.add_columns(_place.label("place"))
-    .where(_place > bindparam("after"), *wheres)
-    .order_by(_place)
+# Each goes along an index, for a list is looked at again and again.
+_OPEN_BEHIND = (
+    _SEEN.where(_IS_OPEN, cases.c.number > bindparam("after"))
+    .order_by(cases.c.number)
     .limit(bindparam("most"))
-    for which, wheres in {Which.ALL: (), Which.OPEN: (_open,), Which.ENDED: (~_open,)}.items()
-}
+)
+_OVER_BEFORE = (
+    _SEEN.where(_IS_OPEN.is_not(true()), cases.c.number < bindparam("before"))
+    .order_by(cases.c.number.desc())
+    .limit(bindparam("most"))
+)
 
 
 def longest() -> timedelta:
@@ -279,16 +281,18 @@ def routed_in(organisation_id: str, most: int) -> list[Case]:
 
 def list_cases(which: Which = Which.ALL, after: int = 0, most: int = 20) -> Listed:
     """Cases, open ones first, the oldest first; then the others, the newest first."""
-    now = clock.now()
-    rows = db.all(
-        _LIST[which],
-        after=after,
-        most=most + 1,
-        opened_since=now - OPEN_LASTS,
-        granted_since=now - GRANT_LASTS,
-    )
-    found = [_read(row) for row in rows[:most]]
-    return Listed(found, rows[most - 1].place if len(rows) > most else None)
+    now, limit = clock.now(), most + 1
+    since = {"opened_since": now - OPEN_LASTS, "granted_since": now - GRANT_LASTS}
+    rows: dict[int, Any] = {}  # by what a next page begins behind
+    if which is not Which.ENDED and after < FIRST_OVER:
+        found = db.all(_OPEN_BEHIND, after=after, most=limit, **since)
+        rows |= {row.case_number: row for row in found}
+    if which is not Which.OPEN and len(rows) < limit:
+        before = LAST_NUMBER - max(after, FIRST_OVER)
+        found = db.all(_OVER_BEFORE, before=before, most=limit - len(rows), **since)
+        rows |= {LAST_NUMBER - row.case_number: row for row in found}
+    shown = list(rows)[:most]
+    return Listed([_read(rows[each]) for each in shown], shown[-1] if len(rows) > most else None)
 
 
 def _read(row: Any) -> Case:

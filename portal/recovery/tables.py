@@ -45,6 +45,13 @@ Index(
     postgresql_where=text("ended_at IS NULL"),
 )
 
+Index(
+    "ix_cases_not_ended",
+    cases.c.number,
+    sqlite_where=cases.c.ended_at.is_(None),
+    postgresql_where=cases.c.ended_at.is_(None),
+)
+
 facts = Table(
     "facts",
     metadata,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
+import socketserver
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -584,6 +587,31 @@ def test_a_wrong_password_refuses_no_letter_for_good(
     server.logins["portal"] = "right"
     gateway = Smtp(server.url("smtp+starttls", "portal:wrong@"))
     assert refused(gateway) == (Reason.MISCONFIGURED, False)
+
+
+def test_a_server_that_answers_what_nobody_foresaw_refuses_no_letter_for_good() -> None:
+    with socketserver.TCPServer((servers.HOST, 0), NoBase64) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        gateway = Smtp(f"smtp://portal:secret@{servers.HOST}:{server.server_address[1]}")
+        assert refused(gateway) == (Reason.UNREACHABLE, False)
+
+
+class NoBase64(socketserver.StreamRequestHandler):
+    """A mail server whose challenge cannot be read: smtplib has no exception of its own for it."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 here\r\n")
+        for answer in (b"250-here\r\n250 AUTH CRAM-MD5\r\n", b"334 A\r\n"):
+            self.rfile.readline()
+            self.wfile.write(answer)
+
+
+def test_no_letter_asks_dns_for_the_name_of_this_computer(
+    smtp: Smtp, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(socket, "getfqdn")
+    smtp.send(OUTGOING)
+    assert len(mail_server.letters) == 1
 
 
 def test_the_settings_choose_the_mail_server(

@@ -41,7 +41,28 @@ WIRE = compat32.clone(linesep="\r\n")
 
 
 class Letter(flask_mail.Message):
-    """A letter in two forms, of which a mail program shows the one it likes better."""
+    """A letter in two forms, of which a mail program shows the one it likes better.
+
+    Begun without Flask-Mail's own `__init__`: for an id that is not used it looks up the name of
+    this computer, and where DNS does not answer that takes as long as all replies of a server.
+    """
+
+    def __init__(self, message: Outgoing) -> None:
+        self.sender = config.settings.mail_sender
+        self.recipients = [message.recipient]
+        self.cc, self.bcc, self.reply_to = [], [], None
+        self.subject = message.subject
+        self.body = message.text
+        self.alts = {"html": message.html}
+        self.date = message.posted_at.timestamp()
+        # The same letter tried again keeps its id, so that a mail program shows it once.
+        self.msgId = f"<{message.id}@{config.settings.host}>"
+        self.charset = PLAIN  # type: ignore[assignment] # email.mime takes either
+        self.mail_options, self.rcpt_options = [], []
+        self._written = self._message().as_bytes()
+
+    def as_bytes(self) -> bytes:
+        return self._written
 
     def _message(self) -> MIMEMultipart:
         letter = MIMEMultipart("alternative", boundary=f"={self.msgId[1:23]}=")
@@ -121,7 +142,6 @@ class Smtp:
             MAIL_USE_TLS=parts.scheme == "smtp+starttls",
             MAIL_USERNAME=unquote(parts.username or "") or None,
             MAIL_PASSWORD=unquote(parts.password or "") or None,
-            MAIL_DEFAULT_SENDER=config.settings.mail_sender,
         )
         self._app = app
         self._mail = flask_mail.Mail(app)
@@ -129,9 +149,9 @@ class Smtp:
         self._used_at = 0.0
 
     def send(self, message: Outgoing) -> str:
+        letter = _letter(message)
         try:
             with self._app.app_context():
-                letter = self._letter(message)
                 self._open(message).send(letter)
         except (TakenOver, Trouble):  # at the last look: the server waits for the letter
             self._hang_up()
@@ -181,23 +201,17 @@ class Smtp:
         if not alive:
             self.close()
 
-    def _letter(self, message: Outgoing) -> Letter:
-        if CONTROLS.search(message.subject + message.recipient):
-            raise flask_mail.BadHeaderError
-        if not message.recipient.rpartition("@")[0].isascii():
-            # Flask-Mail would write to another mailbox, and few servers take RFC 6531.
-            raise flask_mail.BadHeaderError
-        letter = Letter(
-            subject=message.subject,
-            recipients=[message.recipient],
-            body=message.text,
-            html=message.html,
-            date=message.posted_at.timestamp(),
-            charset=PLAIN,  # type: ignore[arg-type] # email.mime takes either
-        )
-        # The same letter tried again keeps its id, so that a mail program shows it once.
-        letter.msgId = f"<{message.id}@{config.settings.host}>"
-        return letter
+
+def _letter(message: Outgoing) -> Letter:
+    """The letter as it leaves. Raises Trouble if it cannot be written."""
+    # Flask-Mail would write to another mailbox than one in Cyrillic; few servers take RFC 6531.
+    takes = message.recipient.rpartition("@")[0].isascii()
+    if not takes or CONTROLS.search(message.subject + message.recipient):
+        raise Trouble(Reason.REFUSED, permanent=True)
+    try:
+        return Letter(message)
+    except Exception as error:
+        raise Trouble(Reason.REFUSED, permanent=True) from error
 
 
 def _checked() -> ssl.SSLContext:
@@ -217,10 +231,8 @@ def _trouble(error: Exception) -> Trouble:
             return Trouble(Reason.MISCONFIGURED if error.smtp_code >= 500 else Reason.BUSY)
         case smtplib.SMTPNotSupportedError() | ssl.SSLError():
             return Trouble(Reason.MISCONFIGURED)
-        case smtplib.SMTPException() | OSError():
+        case _:  # the connection broke, or a server answers what nobody foresaw
             return Trouble(Reason.UNREACHABLE)
-        case _:
-            return Trouble(Reason.REFUSED, permanent=True)  # a letter that cannot be written
 
 
 def _by_code(code: int) -> Trouble:

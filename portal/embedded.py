@@ -1,6 +1,7 @@
 """Everything on one machine without set-up: what `portal run` adds to the portal."""
 
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -26,12 +27,14 @@ from portal.pages import absolute_url
 from portal.sample_organisations import ACTOR, FIRST
 
 ENVIRONMENT = Path("instance/run.env")
+LEFT = re.compile(r'^(\w+)="?(?:\$\{\1:-)?([^"}\n]*)', re.M)  # a line of it, older ones too
 
 
 def prepare(host: str, port: int) -> None:
     """Give every setting that is missing a value for this machine alone.
 
-    The values are left in a file that other commands can take them from.
+    The values are left in a file that other commands can take them from. As here, a setting of
+    the environment comes before that of the file: whose keys are others could read nothing.
     """
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - every address of this machine, reached by this one
         host = "127.0.0.1"
@@ -50,7 +53,7 @@ def prepare(host: str, port: int) -> None:
     ENVIRONMENT.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.truncate()
-        file.writelines(f"{name}={value}\n" for name, value in defaults.items())
+        file.writelines(f'{name}="${{{name}:-{value}}}"\n' for name, value in defaults.items())
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
 
@@ -59,8 +62,7 @@ def _left_behind() -> dict[str, str]:
     """What an earlier start left: its keys stay those of this machine."""
     if not ENVIRONMENT.exists():
         return {}
-    pairs = (line.partition("=") for line in ENVIRONMENT.read_text().splitlines())
-    return {name: value for name, _, value in pairs}
+    return dict(LEFT.findall(ENVIRONMENT.read_text()))
 
 
 def _new_key() -> str:

@@ -23,7 +23,7 @@ from portal.database import db, metadata
 from portal.organisation import organisations
 from portal.outbox import messages
 from portal.recovery.tables import facts
-from tests.conftest import ADMINISTRATOR
+from tests.conftest import ADMINISTRATOR, ENVIRONMENT
 from tests.people import enrol
 from tests.test_importing import table
 
@@ -620,17 +620,42 @@ def test_run_leaves_its_settings_for_other_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("PORTAL_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setattr(os, "environ", dict(os.environ))
-    embedded.prepare("0.0.0.0", 8123)
-    left = dict(line.split("=", 1) for line in embedded.ENVIRONMENT.read_text().splitlines())
-    assert config.load(left).base_url == "http://127.0.0.1:8123"
+    bare = {name: os.environ[name] for name in os.environ if not name.startswith("PORTAL_")}
+
+    def left(**environment: str) -> dict[str, str]:
+        """What another command has that is called as the README says."""
+        command = f"set -a; . {embedded.ENVIRONMENT}; set +a; env -0"
+        shell = ["sh", "-c", command]
+        said = subprocess.run(shell, env=bare | environment, check=True, capture_output=True)
+        return dict(pair.split("=", 1) for pair in said.stdout.decode().split("\0") if pair)
+
+    def prepare(host: str, port: int, **environment: str) -> None:
+        monkeypatch.setattr(os, "environ", bare | environment)
+        embedded.prepare(host, port)
+
+    prepare("0.0.0.0", 8123)
+    first = left()
+    assert config.load(first).base_url == "http://127.0.0.1:8123"
     assert embedded.ENVIRONMENT.stat().st_mode & 0o777 == 0o600
-    embedded.prepare("127.0.0.1", 8124)
-    again = dict(line.split("=", 1) for line in embedded.ENVIRONMENT.read_text().splitlines())
-    assert again["PORTAL_DATA_KEYS"] == left["PORTAL_DATA_KEYS"], "the keys stay"
-    assert again["PORTAL_BASE_URL"] == "http://127.0.0.1:8124"
+    prepare("127.0.0.1", 8124)
+    assert left()["PORTAL_DATA_KEYS"] == first["PORTAL_DATA_KEYS"], "the keys stay"
+    assert left()["PORTAL_BASE_URL"] == "http://127.0.0.1:8124"
+    own = {"PORTAL_DATA_KEYS": ENVIRONMENT["PORTAL_DATA_KEYS"]}
+    prepare("127.0.0.1", 8124, **own)
+    assert left(**own)["PORTAL_DATA_KEYS"] == own["PORTAL_DATA_KEYS"], "as the portal that runs"
+    assert left()["PORTAL_DATA_KEYS"] == first["PORTAL_DATA_KEYS"], "those of the machine stay"
+
+
+def test_run_keeps_the_keys_that_an_older_version_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    embedded.ENVIRONMENT.parent.mkdir()
+    embedded.ENVIRONMENT.write_text("PORTAL_SECRET_KEY=abc=\nPORTAL_DATA_KEYS=old,older=\n")
+    monkeypatch.setattr(os, "environ", {})
+    embedded.prepare("127.0.0.1", 8123)
+    kept = [os.environ["PORTAL_SECRET_KEY"], os.environ["PORTAL_DATA_KEYS"]]
+    assert kept == ["abc=", "old,older="]
 
 
 def serve(environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:

@@ -34,6 +34,7 @@ from portal import (
 from portal.cli.group import portal
 from portal.database import db
 from portal.door import Door
+from portal.gateways import Gateway
 from portal.metrics import CHANNELS
 from portal.recovery.questions import catalogue
 
@@ -171,16 +172,17 @@ def deliver(*, once: bool) -> None:
         thread.start()
         return thread
 
+    # Before any thread: one that could not begin would be missed by nobody.
+    ways = {channel: gateways.choose(channel) for channel in CHANNELS}
     # A thread for each channel: a mail server that hangs holds up no code. And one for chores.
-    threads = [start(_deliver, channel) for channel in CHANNELS]
+    threads = [start(_deliver, channel, gateway) for channel, gateway in ways.items()]
     threads.append(start(_look_after))
     for thread in threads:
         thread.join()
 
 
-def _deliver(channel: str, stop: threading.Event, *, once: bool) -> None:
+def _deliver(channel: str, gateway: Gateway, stop: threading.Event, *, once: bool) -> None:
     """Hand over what is due on a channel, again and again."""
-    gateway = gateways.choose(channel)
     listener = db.listen(outbox.topic_of(channel))
     while not stop.is_set():
         try:

@@ -31,7 +31,7 @@ FILES = sorted(PORTAL.rglob("*.py"))
 FLOORS = [
     {"weakening"},
     {"readers"},
-    {"clock", "config", "logs"},
+    {"clock", "config", "logs", "version"},
     {"keys", "language", "metrics", "statements", "telemetry"},
     {"database"},
     {"journal", "proofs", "limits", "networks", "gateways", "checks", "agents", "workdays"},

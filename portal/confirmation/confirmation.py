@@ -1,6 +1,5 @@
 """What a request to confirm is: its standing, its code, its link; and how it is found."""
 
-import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +13,7 @@ from portal.confirmation.tables import codes, confirmations, email_links, proofs
 from portal.database import db
 from portal.networks import parse_networks
 from portal.organisation import Details, organisations, records
+from portal.version import version_of
 
 
 class Standing(StrEnum):
@@ -160,7 +160,7 @@ class Confirmation:
             seen += [code.id, code.tries, code.is_live, code.delivery]
         if link:
             seen += [link.id, link.is_live, link.delivery]
-        return f"{zlib.crc32(' '.join(map(str, seen)).encode()):08x}"
+        return version_of(*seen)
 
     @property
     def chain(self) -> str:

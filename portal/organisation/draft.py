@@ -5,7 +5,6 @@ when it began: if somebody changed that meanwhile, it is shown what, and nothing
 """
 
 import json
-import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -35,6 +34,7 @@ from portal.organisation.record import (
 )
 from portal.organisation.status import AFTER_A_CHANGE, Status
 from portal.organisation.tables import drafts
+from portal.version import version_of
 
 # What stands beside the record: it ends no request and moves no status.
 BESIDE_FIELDS = {
@@ -68,8 +68,7 @@ class Start(NamedTuple):
     @property
     def version(self) -> str:
         """A short word that changes with anything of it."""
-        said = " ".join(f"{name}={self.values[name]}" for name in EDITED_FIELDS)
-        return f"{self.record_id}-{zlib.crc32(said.encode()):08x}"
+        return version_of(self.record_id, *(self.values[name] for name in EDITED_FIELDS))
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # personal data stays out of tracebacks

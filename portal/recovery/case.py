@@ -1,7 +1,6 @@
 """What a case is: where it stands, and how it is found."""
 
 import json
-import zlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,6 +17,7 @@ from portal.database import LARGEST, db
 from portal.language import mark as _
 from portal.organisation import memberships
 from portal.recovery.tables import cases
+from portal.version import version_of
 
 OPEN_LASTS = timedelta(hours=72)  # until the answers are judged: over a weekend (docs/decisions.md)
 GRANT_LASTS = timedelta(hours=24)  # product.md, «Numbers»: 24 hours to use the grant
@@ -185,7 +185,7 @@ class Case:
             self.tries,
             self.ended_at,
         )
-        return f"{zlib.crc32(' '.join(map(str, seen)).encode()):08x}"
+        return version_of(*seen)
 
     def must_be(self, *standings: Standing) -> None:
         """Raise NotOpenError unless the case stands in one of these."""

@@ -4,7 +4,6 @@ The operational part itself belongs to others. Its address is a setting, to whic
 function is added: `PORTAL_OPERATIONS_URL` and `/orders` or `/packages`.
 """
 
-import zlib
 from datetime import datetime
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from portal.database import db
 from portal.language import gettext as _
 from portal.organisation import STATUS_NAMES, Organisation
 from portal.pages import respond, retry_after, stale
+from portal.version import version_of
 
 bp = Blueprint("operations", __name__, url_prefix="/operations")
 bp.before_request(access.only(*sorted(OPERATIONAL)))
@@ -66,8 +66,7 @@ def _own() -> Organisation:
 
 def _version(found: Organisation, again_at: datetime | None, waits: Waits | None) -> str:
     """A short word that changes whenever the page would read differently."""
-    seen = (found.status, found.status_since, again_at, waits)
-    return f"{zlib.crc32(' '.join(map(str, seen)).encode()):08x}"
+    return version_of(found.status, found.status_since, again_at, waits)
 
 
 def _page(found: Organisation, notice: str = "", status: int = 200) -> Response:

@@ -4,7 +4,6 @@ A form carries what its page showed, the record and the last request. Who presse
 changes nothing and is shown how things stand now; who presses twice has pressed once.
 """
 
-import zlib
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -34,6 +33,7 @@ from portal.organisation import Draft, MovedError, Organisation, Status
 from portal.outbox import Failed
 from portal.pages import respond, retry_after, stale
 from portal.verification import Sent, Verification
+from portal.version import version_of
 
 bp = Blueprint("organisations", __name__, url_prefix="/organisations")
 bp.before_request(access.only(Role.ADMINISTRATOR))
@@ -98,7 +98,7 @@ def page() -> ResponseReturnValue:
     progress = confirmation.progress_of([each.id for each in shown])
     last = verification.last_ones([each.id for each in shown])
     lines = [Line(each, progress[each.id], last.get(each.id)) for each in shown]
-    version = _version(*(part for line in lines for part in _seen_in(line)))
+    version = version_of(*(part for line in lines for part in _seen_in(line)))
     if request.args.get("seen") == version:
         return "", 204
     return respond(
@@ -152,7 +152,7 @@ class View(NamedTuple):
     def version(self) -> str:
         """A short word that changes whenever the page would read differently."""
         last = self.verification
-        return _version(
+        return version_of(
             *_seen_of(self.organisation, Progress(frozenset(self.proofs), self.last)),
             last and (last.id, last.outcome, last.specialist_id),
             self.draft and self.draft.saved_at,
@@ -349,7 +349,3 @@ def _seen_of(found: Organisation, progress: Progress) -> list[object]:
     seen: list[object] = [found.id, found.record_id, found.status, found.status_since]
     seen += sorted(progress.proved)
     return seen + ([last.id, last.standing, last.letter.state] if last else [])
-
-
-def _version(*seen: object) -> str:
-    return f"{zlib.crc32(' '.join(map(str, seen)).encode()):08x}"

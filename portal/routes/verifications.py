@@ -5,7 +5,6 @@ the page says what is true now, and keeps the remarks that were typed.
 """
 
 import json
-import zlib
 from datetime import UTC, datetime
 
 from flask import Blueprint, Response, abort, g, redirect, request, url_for
@@ -20,6 +19,7 @@ from portal.language import gettext as _
 from portal.organisation import MovedError, Organisation
 from portal.pages import json_page, respond, stale
 from portal.verification import LONGEST_REMARK, Outcome, Verification
+from portal.version import version_of
 
 bp = Blueprint("verifications", __name__)
 bp.before_request(access.only(Role.SPECIALIST))
@@ -45,7 +45,7 @@ def queue() -> ResponseReturnValue:
     after = (first.submitted_at, first.id) if first else (BEGINNING, "")
     found = verification.queue(*after, most=ON_A_PAGE + 1)
     shown = found[:ON_A_PAGE]
-    version = _version(*(_seen(*each) for each in shown), len(found))
+    version = version_of(*(_seen(*each) for each in shown), len(found))
     if request.args.get("seen") == version:
         return "", 204
     return respond(
@@ -67,7 +67,7 @@ def queue() -> ResponseReturnValue:
 @bp.get("/verifications/<id>")
 def page(id: str) -> ResponseReturnValue:
     found = _found(id)
-    if request.args.get("seen") == _version(_seen(found, _organisation(found))):
+    if request.args.get("seen") == version_of(_seen(found, _organisation(found))):
         return "", 204
     return _page(found)
 
@@ -289,7 +289,7 @@ def _page(
         organisation=seen.organisation,
         seen=seen,
         newest=newest if newest and newest.id != found.id else None,
-        version=_version(_seen(found, seen.organisation)),
+        version=version_of(_seen(found, seen.organisation)),
         # A broken journal may not even be readable.
         told=[] if seen.broken_line else history.of_organisation(found.organisation_id, most=LINES),
         is_mine=found.is_open and found.specialist_id == mine.id,
@@ -314,8 +314,3 @@ def _page(
 def _seen(found: Verification, of: Organisation) -> tuple[object, ...]:
     """What a page shows of a verification that others may change."""
     return found.id, found.specialist_id, found.taken_at, found.outcome, of.record_id, of.status
-
-
-def _version(*seen: object) -> str:
-    """A short word that changes whenever a page would read differently."""
-    return f"{zlib.crc32(repr(seen).encode()):08x}"

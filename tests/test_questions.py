@@ -969,21 +969,30 @@ def on() -> Iterator[Callable[..., None]]:
         ("12.11.2024", date(2024, 11, 12)),
     ],
 )
-def test_a_day_without_a_year_is_the_last_that_has_come(
+def test_a_day_without_a_year_is_the_last_that_has_come_or_the_next(
     on: Callable[..., None], typed: str, day: date
 ) -> None:
     on(2026, 11, 22)
-    assert matches(DATE, typed, day.isoformat())
-    for years in (-1, 1):
-        if (day.month, day.day) != (2, 29):
-            assert not matches(DATE, typed, day.replace(year=day.year + years).isoformat())
+    apart = 4 if (day.month, day.day) == (2, 29) else 1
+    near = [day] if typed.endswith("2024") else [day, day.replace(year=day.year + apart)]
+    for years in range(-2 * apart, 3 * apart, apart):
+        other = day.replace(year=day.year + years)
+        assert matches(DATE, typed, other.isoformat()) is (other in near), other
     assert is_understood(DATE, typed)
+
+
+def test_a_certificate_ends_on_a_day_to_come(on: Callable[..., None]) -> None:
+    on(2026, 11, 22)
+    until = catalogue()["cabinet"].question("certificate_until")
+    assert until
+    assert matches(until, "23 марта", "2027-03-23")
+    assert not matches(until, "24 марта", "2027-03-23")
 
 
 @pytest.mark.parametrize("typed", ["ноябрь", "12", "лето", "30 февраля", "12 нобря", "скоро"])
 def test_what_names_no_day_has_no_year_either(on: Callable[..., None], typed: str) -> None:
     on(2026, 11, 22)
-    assert dates.read_recent(typed) == ()
+    assert dates.read_near(typed) == ()
     assert not is_understood(DATE, typed)
 
 

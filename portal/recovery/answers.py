@@ -118,7 +118,7 @@ def _compared(question: Question, text: str) -> Compared:
 def _named(question: Question, typed: str) -> Compared:
     """What was typed comes to. Where a day is asked for, its year need not be said."""
     if _is_of_dates(question) and question.precision is Precision.DAY:
-        return dates.read_recent(typed)
+        return dates.read_near(typed)
     return _compared(question, typed)
 
 

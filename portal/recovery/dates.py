@@ -4,6 +4,7 @@ An imprecise date is every day that it may mean. Times are those of Moscow, to t
 """
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from enum import IntEnum
 from typing import NamedTuple
@@ -113,23 +114,35 @@ def read(text: str) -> tuple[Span, ...]:
     return _days(text)
 
 
-def read_recent(text: str) -> tuple[Span, ...]:
-    """The same; a day without a year, such as «12 ноября», is the last one that has come."""
+def read_near(text: str) -> tuple[Span, ...]:
+    """The same; a day without a year, such as «12 ноября», is the last one that has come, or the
+    next: a certificate may end on it.
+    """
     spans = read(text)
     if spans:
         return spans
-    today = clock.now().astimezone(MOSCOW).date()
-    for year in range(today.year, today.year - LEAP_YEARS_APART - 1, -1):
-        spans = read(f"{text.strip(' .,')} {year}")
-        if spans and spans[0].precision is Precision.DAY and spans[0].first <= today:
-            return spans
-    return ()
+    year = clock.now().astimezone(MOSCOW).year
+    past = range(year, year - LEAP_YEARS_APART - 1, -1)
+    coming = range(year, year + LEAP_YEARS_APART + 1)
+    return (*_first(text, past, has_come=True), *_first(text, coming, has_come=False))
 
 
 def written(at: datetime, precision: Precision) -> str:
     """A moment in the spelling that `read` reads to that precision, a day or a minute."""
     local = at.astimezone(MOSCOW)
     return f"{local:%Y-%m-%d %H:%M}" if precision is Precision.MINUTE else f"{local:%Y-%m-%d}"
+
+
+def _first(text: str, years: Iterable[int], *, has_come: bool) -> tuple[Span, ...]:
+    """A day without a year in the first of these years in which it has come, or has not yet."""
+    today = clock.now().astimezone(MOSCOW).date()
+    for year in years:
+        spans = read(f"{text.strip(' .,')} {year}")
+        if not spans or spans[0].precision is not Precision.DAY:
+            continue
+        if (spans[0].first <= today) is has_come:
+            return spans
+    return ()
 
 
 def _moment(parts: re.Match[str]) -> Span | None:

@@ -28,7 +28,7 @@ from portal.pages import (
     client_address,
     htmx,
     note_refused,
-    opens_above,
+    page_of_form,
     respond,
     sorry,
 )
@@ -36,7 +36,8 @@ from portal.pages import (
 Guard = Callable[[], ResponseReturnValue | None]
 
 CAME_FOR = "came_for"  # in the cookie: the page that somebody wanted before signing in
-PATH = re.compile(r"(/[\w-]{1,40}){1,5}")  # of pages that somebody may come for
+# Of pages that somebody may come for; an administrator's speak of one organisation.
+WANTED = re.compile(r"((?:/[\w-]{1,40}){1,5})(\?organisation=[\w-]{1,40})?")
 REFUSALS = (Limit(1000, timedelta(hours=24)),)  # lines of one account
 CHANGES_WITH = "csrf_token"  # Flask-WTF's, renewed with every new session
 A_PRESS = timedelta(seconds=10)  # who sees no answer yet presses again
@@ -150,11 +151,11 @@ def start() -> str:
     return url_for(STARTS[me().role])
 
 
-def _is_for_me(path: str) -> bool:
+def _is_for_me(page: str) -> bool:
     """Whether a page is for this role: in the same browser somebody else may have come for it."""
     adapter = current_app.create_url_adapter(request)
     try:
-        endpoint, _values = adapter.match(path, "GET") if adapter else ("", {})
+        endpoint, _values = adapter.match(page.partition("?")[0], "GET") if adapter else ("", {})
     except HTTPException:
         return False
     guards = current_app.before_request_funcs.get(endpoint.partition(".")[0], ())
@@ -270,17 +271,14 @@ def needs_second_factor(back: str = "") -> ResponseReturnValue | None:
 def _ask_to_sign_in() -> Response:
     where = url_for("account.sign_in")
     if request.method in SAFE_METHODS and not htmx():
-        if PATH.fullmatch(request.path):
-            cookie[CAME_FOR] = request.path
+        _come_for(request.path)
         return cast(Response, redirect(where, 303))
     note_refused("not signed in")
     if _is_beside_words():
         return respond("account/_meanwhile.html", status=401, outside=False)
     if htmx():
         return Response(status=204, headers={"HX-Redirect": where})
-    came_from = request.path if request.method in SAFE_METHODS else opens_above(request.path)
-    if came_from and PATH.fullmatch(came_from):
-        cookie[CAME_FOR] = came_from
+    _come_for(page_of_form())
     return sorry(
         401,
         _("Вы вышли из портала"),
@@ -290,6 +288,14 @@ def _ask_to_sign_in() -> Response:
         ),
         way=(where, _("Войти")),
     )
+
+
+def _come_for(path: str) -> None:
+    """Remember a page, and the organisation that it was about, for after the sign-in."""
+    about = request.args.get("organisation")
+    page = f"{path}?organisation={about}" if about else path
+    if WANTED.fullmatch(page):
+        cookie[CAME_FOR] = page
 
 
 def _is_beside_words() -> bool:

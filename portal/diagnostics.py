@@ -184,10 +184,16 @@ def measure(found: Diagnostics, clock_seconds: int) -> None:
     db.changed(_MEASURE, of=found.id, seconds=seconds, since=clock.now() - CLAIM_WITHIN)
 
 
+def is_number_of(typed: str, id: str) -> bool:
+    """Whether a number is that of a diagnostics that still says something."""
+    found = find(id)
+    return found is not None and found.is_evidence and _one_spelling(typed) == found.number
+
+
 def claim(typed: str) -> Claim:
     """Give the number that a person read out to the one specialist who types it first."""
-    number = proofs.FORGIVEN.sub("", typed)
-    if len(typed) > proofs.LONGEST_TYPED or not NUMBER.fullmatch(number):
+    number = _one_spelling(typed)
+    if not NUMBER.fullmatch(number):
         return Claim(Result.MISTYPED)
     if not damm.is_valid(number):
         return Claim(Result.MISTYPED)
@@ -200,6 +206,10 @@ def claim(typed: str) -> Claim:
     if is_first:
         return Claim(Result.FOUND, found)
     return Claim(Result.CLAIMED if found.claimed_at else Result.OLD)
+
+
+def _one_spelling(typed: str) -> str:
+    return proofs.FORGIVEN.sub("", typed) if len(typed) <= proofs.LONGEST_TYPED else ""
 
 
 def _new_number() -> str:

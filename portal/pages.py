@@ -148,6 +148,12 @@ def opens_above(path: str) -> str:
     return above if current_app.url_map.bind("").test(above, "GET") else ""
 
 
+def page_of_form() -> str:
+    """The address of the page whose form was sent; "" if there is none."""
+    is_page = current_app.url_map.bind("").test(request.path, "GET")
+    return request.path if is_page else opens_above(request.path)
+
+
 def htmx() -> HtmxHeaders:
     """What htmx says of the request; false if it was not htmx that asked."""
     return cast(HtmxAwareRequest, request).htmx
@@ -307,8 +313,7 @@ def _http_error(error: HTTPException) -> Response:
 
 def _way_back() -> tuple[str, str] | None:
     """To the page whose form was sent."""
-    is_page = current_app.url_map.bind("").test(request.path, "GET")
-    address = request.path if is_page else opens_above(request.path)
+    address = page_of_form()
     return (address, _("Обновить страницу")) if address else None
 
 

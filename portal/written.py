@@ -15,6 +15,7 @@ from portal import cookie
 from portal.language import gettext as translated
 from portal.language import mark as _
 from portal.organisation import EDITED_FIELDS
+from portal.recovery.questions import catalogue
 
 OF_A_FIELD = re.compile("^(new|remark)_")  # a value that is proposed for it, what is wrong with it
 LABELS = EDITED_FIELDS | {
@@ -22,18 +23,41 @@ LABELS = EDITED_FIELDS | {
     "whole": _("Замечание"),
     "list": _("Список"),
 }
+OF_A_PERSON = {
+    "email": _("Email"),
+    "name": _("Фамилия, имя, отчество"),
+    "phone": _("Мобильный телефон"),
+}
 
 
 def written() -> str:
     """The words of the form that was sent, a line for each field; "" if there are none to show."""
     if request.method != "POST" or not _is_readable() or not cookie.seems_own_form():
         return ""
+    labels = _labels()
     lines = [
-        f"{translated(LABELS[field])}: {words.strip()}"
+        f"{_asking(translated(labels[field]))} {words.strip()}"
         for name, words in request.form.items()
-        if (field := OF_A_FIELD.sub("", name)) in LABELS and words.strip()
+        if (field := OF_A_FIELD.sub("", name)) in labels and words.strip()
     ]
     return "\n".join(lines)
+
+
+def _asking(label: str) -> str:
+    return label if label.endswith("?") else f"{label}:"
+
+
+def _labels() -> dict[str, str]:
+    """What the fields of the form that was sent are called."""
+    match (request.endpoint or "").partition(".")[0]:
+        case "people":
+            return OF_A_PERSON
+        case "support":
+            services = catalogue().values()
+            asked = (each for of in services for each in of.questions)
+            return OF_A_PERSON | {f"answer_{each.key}": each.text for each in asked}
+        case _:
+            return LABELS
 
 
 def _is_readable() -> bool:

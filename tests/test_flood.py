@@ -58,12 +58,23 @@ def test_sign_ins_from_one_address_are_paused_and_others_are_not(petrov: None, t
     with db.writing():
         here = sign_in.enter(EMAIL, PASSWORD, ADDRESS, "")
         there = sign_in.enter(EMAIL, PASSWORD, "10.20.4.18", "")
-    assert here.paused_until
+    assert here.pause
     assert here.token is None
     assert there.token
     time.passes(minutes=10)
     with db.writing():
         assert sign_in.enter(EMAIL, PASSWORD, ADDRESS, "").token
+
+
+def test_whose_address_is_paused_is_told_no_lie(
+    petrov: None, new_browser: Callable[..., Browser]
+) -> None:
+    browser = new_browser()
+    use_up(f"passwords from {ADDRESS}", 100)
+    browser.open("/signin").press("Войти", email=EMAIL, password=PASSWORD)
+    assert browser.status == 429
+    assert "С вашего адреса в сети" in browser.named("error")
+    assert "неверных" not in browser.named("error")
 
 
 def test_one_computer_with_many_addresses_is_counted_as_one(petrov: None) -> None:
@@ -75,7 +86,7 @@ def test_one_computer_with_many_addresses_is_counted_as_one(petrov: None) -> Non
     with db.writing():
         same = sign_in.enter(EMAIL, PASSWORD, ip_address("fd00::ffff:0:1"), "")
         other = sign_in.enter(EMAIL, PASSWORD, ip_address("fd00:0:0:1::1"), "")
-    assert same.paused_until
+    assert same.pause
     assert other.token
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from portal.account import Role
 from portal.database import db
 from portal.device.tables import devices
 from portal.recovery import Reason, Standing
-from tests.browser import Browser
+from tests.browser import Browser, squeeze
 from tests.conftest import LOMOVA
 from tests.lost_device import (
     CODE,
@@ -69,6 +70,45 @@ def office(boss: Person, new_browser: Callable[..., Browser]) -> Browser:
     return boss.come_in(new_browser("10.20.4.2")).open("/people")
 
 
+def test_an_administrator_reads_that_mailbox_and_password_are_one_proof(
+    loss: Loss, office: Browser, time: Time
+) -> None:
+    assert not office.open(reset_of(loss.owner)).has("one-proof")
+    thief = loss.new_browser()
+    thief.open("/password").press("Отправить письмо", email=loss.email)
+    chosen = "кривой якорь бежит задумчиво"
+    thief.open(loss.post.link(loss.email)).press("Сохранить пароль", password=chosen, again=chosen)
+    assert office.open(reset_of(loss.owner)).has("one-proof")
+    loss.owner.password = chosen
+    loss.open()
+    routed = loss.post.letters(ADMINISTRATOR)[-1]
+    for words in (routed.text, html.unescape(routed.html)):
+        assert "код придёт на ту же почту" in squeeze(words)
+    time.passes(days=7)
+    assert not office.open(reset_of(loss.owner)).has("one-proof")
+
+
+def test_the_letter_leads_to_the_list_of_that_organisation(
+    loss: Loss, boss: Person, keep: Callable[..., None]
+) -> None:
+    loss.open()
+    assert f"/people?organisation={loss.owner.account.organisations[0]}" in (
+        loss.post.letters(ADMINISTRATOR)[-1].text
+    )
+
+
+def test_an_invitation_that_comes_too_late_shows_what_was_typed(
+    office: Browser, time: Time
+) -> None:
+    office.open("/people/new")
+    time.passes(minutes=31)
+    typed = {"email": "n@sever-trakt.example", "name": "Новиков Николай", "role": "operator"}
+    office.press("Отправить приглашение", **typed)
+    assert office.status == 401
+    assert "Фамилия, имя, отчество: Новиков Николай" in office.named("written")
+    assert "Наименование" not in office.named("written")
+
+
 def reset_of(person: Person) -> str:
     return f"/people/{person.account.id}/reset"
 
@@ -102,7 +142,7 @@ def test_who_lost_the_device_is_sent_to_the_administrator(
     told = post.letters(ADMINISTRATOR)[-1]
     assert told.subject == "Сотруднику нужно восстановить доступ"
     assert LOMOVA.short_name in told.text
-    assert "http://127.0.0.1:8000/people\n" in told.text
+    assert "http://127.0.0.1:8000/people?organisation=ORG-004217\n" in told.text
     assert "Открыть „Сотрудники“" in told.html
     assert "cancel/" not in told.text
 

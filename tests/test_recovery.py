@@ -573,10 +573,15 @@ def test_a_number_counts_once_and_for_a_quarter_of_an_hour(scene: Scene, time: T
     scene.open()
     number = scene.number()
     assert scene.claim(number=number) is Claim.FOUND
+    assert scene.claim(number=number) is Claim.FOUND, "who presses again sees the same computer"
+    newer = scene.number()
+    assert scene.claim(number=newer) is Claim.FOUND
     assert scene.claim(number=number) is Claim.CLAIMED
-    number = scene.number()
+    last = scene.number()
     time.passes(minutes=15)
-    assert scene.claim(number=number) is Claim.OLD
+    assert scene.claim(number=last) is Claim.OLD
+    time.passes(minutes=45)
+    assert scene.claim(number=newer) is Claim.CLAIMED, "it says nothing any more"
 
 
 def test_the_computer_of_another_account_is_refused(scene: Scene) -> None:

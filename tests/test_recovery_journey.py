@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyotp
 import pytest
 
-from portal import clock, journal
+from portal import account, clock, journal, recovery
 from portal.account import Role
 from portal.database import db
 from portal.device.tables import devices
@@ -42,7 +42,7 @@ from tests.lost_device import (
     press_twice,
     tab,
 )
-from tests.people import enrol, next_code
+from tests.people import act, enrol, next_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -677,6 +677,42 @@ def test_a_wrong_code_says_how_many_tries_are_left_and_stays(loss: Loss) -> None
     assert "пять раз" in loss.computer.named("last-case")
     assert loss.case.reason is Reason.TRIES
     assert REFUSED in loss.subjects()
+
+
+def test_a_number_that_is_typed_twice_shows_the_computer(loss: Loss) -> None:
+    loss.open()
+    press_twice(loss.sit_down(), SHOW, number=loss.number())
+    assert loss.desk.status == 200
+    assert HERE in loss.desk.text
+
+
+def test_the_answers_of_a_call_outlive_the_session(loss: Loss, time: Time) -> None:
+    loss.ask()
+    time.passes(minutes=31)
+    loss.desk.press(NOTE, answer_created="19.11.2026 14:05", answer_other="живёт у моста")
+    assert loss.desk.status == 401
+    assert "живёт у моста" in loss.desk.named("written")
+    assert "время по Москве? 19.11.2026 14:05" in loss.desk.named("written"), "with the question"
+    assert "csrf" not in loss.desk.named("written")
+
+
+def test_who_suspended_it_is_not_told_that_devices_work(loss: Loss) -> None:
+    loss.wait()
+    link = cancel_in(loss.newest(SOON))
+    act(account.suspend, loss.owner.account, "tests", "")
+    act(recovery.cancel_by_suspension, loss.owner.account, "tests", "")
+    stopped = loss.new_browser(OUTSIDE).open(link)
+    assert "учётную запись приостановили" in stopped.named("cancel-page")
+    assert "работают" not in stopped.named("cancel-page")
+
+
+def test_who_guesses_a_phone_is_told_no_other_reason(loss: Loss) -> None:
+    wrong = {"email": loss.email, "phone": "+79215550100", "service": "cabinet"}
+    desk = loss.specialist.sign_in(loss.desk)
+    for _guess in range(21):
+        desk.open("/support/cases/new").press("Открыть обращение", **wrong)
+    assert "слишком часто отказывали" in desk.named("error")
+    assert "три раза" not in desk.text
 
 
 def test_the_code_of_another_case_is_worth_nothing(loss: Loss) -> None:

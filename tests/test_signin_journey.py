@@ -1123,6 +1123,52 @@ def test_a_form_of_a_session_that_ended_leads_back_to_its_page(
     assert browser.path == "/organisations/ORG-004217"
 
 
+def test_a_form_that_has_the_address_of_its_page_leads_back_to_it(
+    new_browser: Callable[..., Browser], keep: Callable[..., None], time: Time
+) -> None:
+    keep("ORG-000001", inn="7707083893", ogrn="1027700132195", short_name="ООО «Первая»")
+    keep()
+    boss = enrol("boss@sever-trakt.example", Role.ADMINISTRATOR, "ORG-000001")
+    act(account.join, boss.account, "ORG-004217", "tests")
+    clerk = enrol("clerk@sever-trakt.example")
+    for page, button in (
+        (f"/people/{clerk.account.id}/role", "Изменить роль"),
+        ("/people/new?organisation=ORG-004217", "Отправить приглашение"),
+        ("/devices/password", "Сменить пароль"),
+    ):
+        browser = boss.sign_in(new_browser()).open(page)
+        heading, said = browser.page.heading, "«Северный тракт»" in browser
+        time.passes(minutes=31)
+        browser.press(button)
+        assert browser.status == 401
+        boss.sign_in(browser)
+        assert browser.path == page.partition("?")[0]
+        assert browser.page.heading == heading
+        assert ("«Северный тракт»" in browser) is said, "of the same organisation"
+
+
+def test_two_in_one_browser(
+    new_browser: Callable[..., Browser], keep: Callable[..., None], post: Post
+) -> None:
+    """Whoever opens a link in a browser where somebody is signed in takes it over."""
+    keep()
+    boss = enrol("boss@sever-trakt.example", Role.ADMINISTRATOR)
+    enrol(EMAIL)
+    invite("n@sever-trakt.example")
+    chosen = dict.fromkeys(("password", "again"), "кривой якорь бежит задумчиво")
+    for email, button in (
+        (EMAIL, "Сохранить пароль"),
+        ("n@sever-trakt.example", "Продолжить"),
+    ):
+        browser = boss.sign_in(new_browser())
+        signed_in = cookie_of(browser)
+        if email == EMAIL:
+            browser.open("/password").press("Отправить письмо", email=email)
+        browser.open(post.link(email)).press(button, **chosen)
+        plant(browser, signed_in).open("/organisations")
+        assert browser.path == "/signin", "the session that was here has ended"
+
+
 def test_where_a_form_was_sent_leads_to_its_page(
     new_browser: Callable[..., Browser], keep: Callable[..., None]
 ) -> None:

@@ -271,7 +271,7 @@ def test_wrong_passwords_pause_a_suspended_account_as_any_other(owner: Person) -
     assert enter(PASSWORD).suspended, "the right one begins the count anew"
     for _try in range(9):
         assert enter("не тот пароль") == sign_in.Entry()
-    assert enter("не тот пароль").paused_until
+    assert enter("не тот пароль").pause
     assert enter(PASSWORD).suspended is None, "in a pause nobody learns anything"
     assert not [row for row in everything()["sessions"] if row.stage == "password"]
 

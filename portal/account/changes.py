@@ -89,6 +89,7 @@ def _follow_email(account: Account, actor: str) -> None:
     links.retire(account, INVITATION)
     if was_invited:  # and whoever came by the old letter begins anew, or not at all
         session.end_all(account)
+        links.forget_password(account)
         links.send_invitation(account, actor)
     else:
         tell(account, "email.changed")

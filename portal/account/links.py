@@ -195,9 +195,14 @@ def withdraw_invitation(account: Account, actor: str, address: object) -> bool:
     retire(account, INVITATION)
     retire(account, RESET)
     session.end_all(account)
-    db.execute(_FORGET_PASSWORD, {"of": account.id})
+    forget_password(account)
     journal.record(account.chain, "invitation.withdrawn", actor, address)
     return True
+
+
+def forget_password(account: Account) -> None:
+    """Have nobody sign in with what was chosen by a letter that may have gone astray."""
+    db.execute(_FORGET_PASSWORD, {"of": account.id})
 
 
 def is_invited(account: Account) -> bool:

@@ -3,18 +3,18 @@
 OWASP ASVS 5.0, 6.2.2 and 6.2.3. Who forgot the old one gets a link by letter (links.py).
 """
 
-from datetime import datetime
 from typing import NamedTuple
 
 from portal.account import links, password, sign_in
 from portal.account.account import Account, tell
+from portal.account.sign_in import Pause
 
 
 class Changed(NamedTuple):
     """Whether the password is another one now; if not, until when none is judged."""
 
     done: bool
-    paused_until: datetime | None = None
+    pause: Pause | None = None
 
 
 def change_password(owner: Account, old: str, chosen: str, address: object) -> Changed:
@@ -26,7 +26,7 @@ def change_password(owner: Account, old: str, chosen: str, address: object) -> C
     good = password.check(chosen, links.easily_guessed(owner))
     judged = sign_in.judge(owner.email, old, address)
     if judged.account is None:
-        return Changed(done=False, paused_until=judged.paused_until)
+        return Changed(done=False, pause=judged.pause)
     links.set_password(owner, good, address)
     tell(owner, "password.changed", address)
     return Changed(done=True)

@@ -60,7 +60,7 @@ def is_common(password: str, known: Sequence[str] = ()) -> bool:
     """Whether a password is one of the common ones, or little more than one of them."""
     from zxcvbn import zxcvbn  # noqa: PLC0415 - its lists take a tenth of a second to load
 
-    folded = password.casefold()[:LOOKED_AT]
+    folded = password.casefold()[:LOOKED_AT].replace("\n", " ")  # at which zxcvbn breaks
     spellings = {folded, _BETWEEN.sub("", folded) or folded}
     spellings |= {each.translate(_KEYS) for each in spellings}
     texts = [text.casefold() for text in (*_OURS, *known)]

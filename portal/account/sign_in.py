@@ -47,6 +47,13 @@ _REHASH = (
 )
 
 
+class Pause(NamedTuple):
+    """Until when no password is judged: of one email, or of whoever is at an address."""
+
+    until: datetime
+    of_address: bool = False
+
+
 class Entry(NamedTuple):
     """What came of an email and a password: a session's token, a pause, or nothing.
 
@@ -55,7 +62,7 @@ class Entry(NamedTuple):
 
     token: str | None = None
     account: Account | None = None
-    paused_until: datetime | None = None
+    pause: Pause | None = None
     suspended: Account | None = None
 
 
@@ -63,14 +70,14 @@ class Judged(NamedTuple):
     """Whose email and password both are, or until when none are judged."""
 
     account: Account | None = None
-    paused_until: datetime | None = None
+    pause: Pause | None = None
 
 
 def enter(email: str, typed: str, address: object, agent: str) -> Entry:
     """Judge an email and a password; the session that begins lacks the second factor."""
-    found, until = judge(email, typed, address)
+    found, pause = judge(email, typed, address)
     if found is None:
-        return Entry(paused_until=until)
+        return Entry(pause=pause)
     metrics.sign_ins.note("suspended" if found.suspended_at else "password")
     if found.suspended_at:  # said to who knows the password alone
         return Entry(suspended=found)
@@ -84,7 +91,7 @@ def judge(email: str, typed: str, address: object) -> Judged:
     if until:
         log.warning("passwords paused", of="address")
         metrics.sign_ins.note("paused")
-        return Judged(paused_until=until)
+        return Judged(pause=Pause(until, of_address=True))
     limits.use(where)
     key = _key(email)
     # Counted before compared: of any number of tries at one moment no more are judged.
@@ -92,7 +99,7 @@ def judge(email: str, typed: str, address: object) -> Judged:
     if in_a_row is None:
         log.warning("passwords paused", of="email")
         metrics.sign_ins.note("paused")
-        return Judged(paused_until=db.one(_FIND, of=key).paused_until)
+        return Judged(pause=Pause(db.one(_FIND, of=key).paused_until))
     found = find_by_email(email)
     if not password.is_right(found.password if found else None, typed) or found is None:
         return _wrong(key, in_a_row, found, address)
@@ -112,7 +119,7 @@ def _wrong(key: bytes, in_a_row: int, found: Account | None, address: object) ->
         return Judged()
     until = clock.now() + config.settings.pause
     db.execute(_SET, {"of": key, "until": until})
-    return Judged(paused_until=until)
+    return Judged(pause=Pause(until))
 
 
 def _key(email: str) -> bytes:

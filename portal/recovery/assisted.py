@@ -158,6 +158,8 @@ def claim_number(case: Case, specialist: Account, typed: str, address: object) -
         return Claim.OWN
     if case.specialist_id not in {None, specialist.id}:
         return Claim.TAKEN
+    if case.diagnostics_id and diagnostics.is_number_of(typed, case.diagnostics_id):
+        return Claim.FOUND  # pressed again: that computer is shown already
     result, found = diagnostics.claim(typed)
     if found is None:
         return Claim(result)

@@ -44,6 +44,7 @@ class Refusal(StrEnum):
     NEW_EMAIL = "new_email"
     OPEN_CASE = "open_case"
     TOO_MANY = "too_many"
+    GUESSED = "guessed"
 
 
 class Sentences(NamedTuple):
@@ -92,6 +93,13 @@ SENTENCES = {
         _("За последние 24 часа восстановление начинали три раза. Больше пока нельзя."),
         NEUTRAL,
     ),
+    Refusal.GUESSED: Sentences(
+        _(
+            "За последние 24 часа вам слишком часто отказывали по этой учётной записи. Попросите "
+            "звонящего самого ввести на портале email и пароль и начать восстановление."
+        ),
+        NEUTRAL,
+    ),
 }
 
 _NEXT_NUMBER = select(func.coalesce(func.max(cases.c.number), bindparam("none")) + 1)
@@ -118,7 +126,7 @@ def open_by_specialist(
     if owner.id == specialist.id:
         return _denied(owner, Refusal.OWN, specialist, address)
     if limits.free_at(_denials(owner, specialist), DENIALS):
-        return Refusal.TOO_MANY  # who goes on would find the phone by guessing
+        return Refusal.GUESSED  # who goes on would find the phone
     if not owner.phone or owner.phone != _one_spelling(phone):
         return _denied(owner, Refusal.UNKNOWN, specialist, address)
     return _open_and_tell(owner, service, specialist, address)
@@ -237,6 +245,7 @@ def _tell_administrator(case: Case, administrator: Account, organisation_id: str
         name=case.owner.name,
         email=case.owner.email,
         until=case.expires_at.isoformat(),
+        is_one_proof=account.has_new_password(case.owner),
     )
 
 

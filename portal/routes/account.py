@@ -60,9 +60,9 @@ def enter_password() -> ResponseReturnValue:
     if entry.token and previous:
         session.end(previous)
     db.commit()
-    if entry.paused_until:
-        page = _sign_in_page(typed, pause(entry.paused_until), 429)
-        return retry_after(page, entry.paused_until)
+    if entry.pause:
+        page = _sign_in_page(typed, pause(*entry.pause), 429)
+        return retry_after(page, entry.pause.until)
     if entry.suspended:
         return _sign_in_page(typed, suspended=_suspended(entry.suspended), status=403)
     if entry.token is None:
@@ -309,6 +309,7 @@ def _choose(purpose: str) -> ResponseReturnValue:
     if found is None:
         return dead_link(purpose)
     id, owner = found
+    previous = access.here()
     error, status = "", 200
     if request.method == "POST":
         typed, status = request.form.get("password", ""), 422
@@ -326,6 +327,8 @@ def _choose(purpose: str) -> ResponseReturnValue:
                     session.keep(access.mine(), secret=device.new_secret())
                 else:
                     recovery.cancel_by_change(owner, owner.id)  # no longer a proof of its own
+                if previous:  # this browser's cookie forgets it
+                    session.end(previous)
                 db.commit()
                 return _chosen(purpose, token)
             except BadValueError as bad:
@@ -388,7 +391,14 @@ def forgotten() -> ResponseReturnValue:
 # What the answers have in common
 
 
-def pause(until: datetime) -> str:
+def pause(until: datetime, of_address: bool = False) -> str:
+    """What is said to who has to wait; `of_address`: for all who sign in from there."""
+    if of_address:
+        return _(
+            "С вашего адреса в сети за последние минуты входили необычно часто, может быть, и не "
+            "вы. Войти можно будет %(moment)s.",
+            moment=language.moment(until),
+        )
     return _(
         "Слишком много неверных попыток. Попробовать снова можно будет %(moment)s.",
         moment=language.moment(until),

@@ -42,8 +42,8 @@ def change() -> ResponseReturnValue:
     except BadValueError as bad:
         return _page(str(bad), "password")
     db.commit()
-    if changed.paused_until:
-        return retry_after(_page(pause(changed.paused_until), "old", 429), changed.paused_until)
+    if changed.pause:
+        return retry_after(_page(pause(*changed.pause), "old", 429), changed.pause.until)
     if not changed.done:
         return _page(
             _(

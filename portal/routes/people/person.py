@@ -30,6 +30,11 @@ class Person(NamedTuple):
     invitation: Invitation | None
 
     @property
+    def has_new_password(self) -> bool:
+        """Whether who reads the mailbox may have chosen the password, too."""
+        return account.has_new_password(self.account)
+
+    @property
     def name(self) -> str:
         return self.account.called
 

@@ -285,6 +285,7 @@ DENIED = {  # why there is no recovery; its sentences for the phone call are lon
     Refusal.NEW_EMAIL: _("email недавно изменили"),
     Refusal.OPEN_CASE: _("восстановление уже идёт"),
     Refusal.TOO_MANY: _("слишком много попыток за сутки"),
+    Refusal.GUESSED: _("слишком много отказов за сутки"),
 }
 FACTORS = {
     "totp": _("приложение с кодами"),

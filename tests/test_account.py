@@ -1098,6 +1098,7 @@ def test_nothing_of_a_person_is_readable_in_the_database(
     act(account.change, find(), "name", "Громова Полина", "tests")
     act(account.change, find(), "phone", "+79215550222", "tests")
     act(account.change, find(), "email", "new@izkt.example", "tests")
+    tokens += [words("invitation")["token"], choose(INVITATION)]
     post.deliver()
     everything = everything_stored()
     secrets = [EMAIL, "new@izkt.example", "stranger@izkt", "9215550111", "9215550222", PASSWORD]

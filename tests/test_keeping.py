@@ -452,7 +452,7 @@ def test_a_pause_outlives_the_sweep(app: Flask, time: Time) -> None:
     for _each in range(sign_in.WRONG_IN_A_ROW):
         act(sign_in.enter, "nobody@sever.example", "wrong", HERE, "")
     swept()
-    assert act(sign_in.enter, "nobody@sever.example", "wrong", HERE, "").paused_until
+    assert act(sign_in.enter, "nobody@sever.example", "wrong", HERE, "").pause
 
 
 def test_devices_that_were_dropped_lose_their_name_and_no_more(boss: Account, time: Time) -> None:

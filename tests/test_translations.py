@@ -13,7 +13,7 @@ from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
-from portal import config, language
+from portal import config, history, language
 from tests.conftest import ADMINISTRATOR, ENVIRONMENT, LOMOVA
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ CYRILLIC = re.compile(r"[А-Яа-яЁё]+(?:\W+[А-Яа-яЁё]+)*")
 # What stays Russian on an English page: the switch, the letters' subjects, and the data.
 RUSSIAN = [
     language.LANGUAGES["ru"],
-    "Подтверждение данных",
-    "Подтверждение email",
+    *history.LETTERS.values(),
     *(getattr(LOMOVA, name) for name in LOMOVA.__slots__),
 ]
 

@@ -54,6 +54,11 @@ def seems_own_form() -> bool:
     return _is_from_own_page() and _has_token()
 
 
+def is_said_to_be_own() -> bool:
+    """Whether the browser itself says that one of our pages sent a form, however old it is."""
+    return request.headers.get("Sec-Fetch-Site") == OWN_SITE
+
+
 def _is_from_own_page() -> bool:
     """What the browser says, if it says anything: another site's form is none whatever it holds."""
     return request.headers.get("Sec-Fetch-Site", OWN_SITE) in {OWN_SITE, "none"}

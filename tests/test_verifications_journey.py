@@ -738,6 +738,19 @@ def test_remarks_that_took_longer_than_the_session_are_not_lost(desk: Desk, time
     assert not browser.has("written")
 
 
+@pytest.mark.parametrize(("site", "is_said"), [("same-origin", True), ("cross-site", False)])
+def test_remarks_are_not_lost_by_who_signed_out_in_another_tab(
+    desk: Desk, site: str, is_said: bool
+) -> None:
+    browser = desk.working(desk.waiting())
+    tab(browser).open("/verifications").press("Выйти")
+    browser.headers = {"Sec-Fetch-Site": site}
+    browser.press(RETURN, remark_position="Такой должности нет.")
+    assert browser.status == 401
+    assert browser.has("written") is is_said
+    assert ("Такой должности нет" in browser) is is_said
+
+
 def test_words_that_no_page_of_ours_sent_are_not_said(desk: Desk, time: Time) -> None:
     browser = desk.working(desk.waiting())
     time.passes(minutes=31)

@@ -307,9 +307,9 @@ def test_a_whole_life_in_sentences(
     assert said[1] == "Статус: «Проверена» → «Изменение реквизитов»"
     assert said[2] == "Изменён номер телефона: +7 921 555-01-47 → +7 921 555-01-00"
     assert {each for each in said if each.startswith("Письмо")} == {
-        "Письмо «Организация проверена» доставлено",
-        "Письмо «Организация возвращена на доработку» доставлено",
-        "Письмо «Проверка завершена» доставлено",
+        "Письмо «Организация проверена» передано почтовому серверу",
+        "Письмо «Организация возвращена на доработку» передано почтовому серверу",
+        "Письмо «Проверка завершена» передано почтовому серверу",
     }
     assert [each for each in said[3:] if not each.startswith("Письмо")] == [
         "Данные проверены. Статус: «Требует проверки» → «Проверена»",
@@ -329,7 +329,7 @@ def test_a_whole_life_in_sentences(
     assert by[said[0]].address == "10.20.4.11"
     assert by["Проверка взята в работу"].who == "Власов Олег Ильич"
     assert by["Телефон подтверждён кодом из СМС"].who == "ответственное лицо"
-    assert by["Письмо «Организация проверена» доставлено"].who == "доставка"
+    assert by["Письмо «Организация проверена» передано почтовому серверу"].who == "доставка"
     assert by["Организация добавлена"].who == "tests", "an unknown actor stands as it is"
 
 
@@ -461,7 +461,7 @@ def test_only_what_left_is_told_of_messages(told: Callable[..., list[Told]], tim
     time.passes(seconds=1)
     left(ids[2])
     lines = told(kind=Kind.MESSAGES)
-    assert sentences(lines) == ["Письмо «Организация проверена» доставлено"]
+    assert sentences(lines) == ["Письмо «Организация проверена» передано почтовому серверу"]
     assert lines[0].number is None
 
 
@@ -472,7 +472,9 @@ def test_one_kind_alone(
     post.deliver()
     assert sentences(told(kind=Kind.DATA)) == ["Организация добавлена"]
     assert sentences(told(kind=Kind.CONFIRMATION)) == ["Подтверждение данных запрошено"]
-    assert sentences(told(kind=Kind.MESSAGES)) == ["Письмо «Подтверждение данных» доставлено"]
+    assert sentences(told(kind=Kind.MESSAGES)) == [
+        "Письмо «Подтверждение данных» передано почтовому серверу"
+    ]
     assert told(kind=Kind.PEOPLE) == []
 
 

@@ -77,7 +77,7 @@ def test_an_administrator_reads_what_happened_newest_first(
     reader.open(f"/organisations/{OWN}/journal")
     assert reader.page.heading == "Журнал организации"
     assert reader.every("sentence") == [
-        "Письмо «Подтверждение данных» доставлено",
+        "Письмо «Подтверждение данных» передано почтовому серверу",
         "Подтверждение данных запрошено",
         "Изменён номер телефона: +7 921 555-01-47 → +7 921 555-01-00",
         "Организация добавлена",
@@ -384,4 +384,4 @@ def test_letters_about_an_account_are_in_its_journal(
         db.execute(rows.update().values(delivered_at=now, due_at=None))
         db.commit()
     reader.open("/journal").press("Показать", kind="messages")
-    assert reader.every("sentence") == ["Письмо «Новый пароль» доставлено"]
+    assert reader.every("sentence") == ["Письмо «Новый пароль» передано почтовому серверу"]

@@ -373,7 +373,7 @@ def test_addresses_of_letters_go_after_a_year(boss: Account, post: Post, time: T
     assert swept()["адреса отправленных писем и СМС"] > 0
     with db.reading():
         assert {row.recipient for row in db.all(select(messages))} == {""}
-        assert any("доставлено" in each.sentence for each in history.of_organisation(ID, most=20))
+        assert any("передано" in each.sentence for each in history.of_organisation(ID, most=20))
     assert swept() == {}
 
 

@@ -667,7 +667,7 @@ def test_an_organisation_as_it_is_now(
     assert "администратор" in browser.named("who-opens")
     assert browser.named("phone-status") == browser.named("email-status") == "не подтверждён"
     assert "Запрос отправлен" in browser.named("request")
-    assert "Письмо доставлено" in browser.named("request")
+    assert "Письмо передано почтовому серверу" in browser.named("request")
     assert browser.named("administrator") == f"{ADMINISTRATOR}Соколова Анна"
     assert browser.named("operational-users") == "1"
     assert browser.named("organisation-id") == ID

@@ -198,7 +198,7 @@ OF_SMS = {
     "message.sent_again": _("Повторно отправлена: %(letter)s"),
 }
 DELIVERED = {
-    "email": _("Письмо «%(letter)s» доставлено"),
+    "email": _("Письмо «%(letter)s» передано почтовому серверу"),
     "sms": _("%(letter)s передана оператору связи"),
 }
 RECEIVED = _("%(letter)s получена телефоном")  # of an SMS; no mail server says it of a letter

@@ -515,7 +515,8 @@ def test_a_person_gets_twenty_codes_in_a_day(
 def test_ten_wrong_codes_in_a_row_make_a_pause(
     browser: Browser, post: Post, asked: str, time: Time
 ) -> None:
-    browser.open(post.link()).press(PHONE)
+    here = browser.open(post.link()).path
+    browser.press(PHONE)
     for _ in range(5):
         browser.press(ENTER, code=wrong(post))
     time.passes(seconds=30)
@@ -527,9 +528,12 @@ def test_ten_wrong_codes_in_a_row_make_a_pause(
     assert int(browser.response.headers["Retry-After"]) == pytest.approx(900, abs=2)
     assert "Слишком много неверных кодов подряд" in browser.named("code-error")
 
+    assert ENTER not in browser.page.buttons, "no code is taken, so none is asked for"
     time.passes(minutes=14)
-    assert browser.press(ENTER, code=post.code()).status == 429  # nor a right one
+    assert browser.send(f"{here}/code", code=post.code()).status == 429  # nor a right one
     assert browser.press(AGAIN).status == 429  # nor is one sent
+    assert "коды не принимаются" in browser.open(here).press(PHONE).named("code-error")
+    assert "Код действует" not in browser.named("code-left")
     assert len(post.codes()) == 2
     time.passes(minutes=1)
     browser.press(AGAIN).press(ENTER, code=post.code())

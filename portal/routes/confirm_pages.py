@@ -38,6 +38,8 @@ def page(
     }:
         status = 410
     popup = popup and found.is_open and not found.phone_confirmed_at and found.code is not None
+    if popup and found.pause_ends_at:
+        error = _pause(found.pause_ends_at)
     return respond(
         "confirm/page.html",
         "confirm/_confirmation.html",
@@ -116,7 +118,8 @@ def advice(answer: Answer) -> tuple[str, int]:
 
 def _pause(until: datetime) -> str:
     return _(
-        "Слишком много неверных кодов подряд. Новый код можно будет запросить %(moment)s.",
+        "Слишком много неверных кодов подряд. До %(moment)s коды не принимаются; потом запросите "
+        "новый.",
         moment=language.moment(until),
     )
 

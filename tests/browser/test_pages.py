@@ -152,7 +152,7 @@ def code_wrong(stage: Stage) -> Page:
     return found
 
 
-@scene("code", "submit-code", "close", "code-error")
+@scene("close", "code-error")
 def code_paused(stage: Stage) -> Page:
     found = stage.open_popup()
     stage.post.deliver()

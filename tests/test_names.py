@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NAMED = re.compile(r'data-testid="([^"]+)"')
+NAMED = re.compile(r'testid="(?!\{\{ testid)([^"]+)"')
 LISTED = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 FIELD = re.compile(r"\{\{ ?(?:name|question\.key) ?\}\}")
 

@@ -199,7 +199,7 @@ def forget(id: str) -> ResponseReturnValue:
     found, _kept = _shown_draft(id)
     organisation.forget_draft(found.id, access.me().id)
     db.commit()
-    return _to_organisation(found)
+    return _to_organisation(found, done="forgotten")
 
 
 def _shown_draft(id: str) -> tuple[Organisation, Draft]:
@@ -332,7 +332,7 @@ def discard(id: str) -> ResponseReturnValue:
         return _discard_page(found, _("Пока вы смотрели, данные изменились."), 409)
     editing.discard(found, access.me().id, g.address)
     db.commit()
-    return _to_organisation(found)
+    return _to_organisation(found, done="discarded")
 
 
 def _discard_page(found: Organisation, notice: str = "", status: int = 200) -> Response:

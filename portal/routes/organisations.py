@@ -46,6 +46,8 @@ ASKS_FOR = {"phone": "code", "email": "email_link"}  # which message asks for wh
 SHOWN_BESIDE = "confirmation"  # the letter of a request has a row of its own while it matters
 DONE = {  # what was just done, as the address says
     "applied": mark("Изменения применены."),
+    "forgotten": mark("Черновик удалён."),
+    "discarded": mark("Проверенные реквизиты возвращены."),
     "sent": mark("Отправлено на проверку."),
     "requested": mark("Запрос отправлен."),
     "cancelled": mark("Запрос отозван."),
@@ -253,6 +255,8 @@ def _done(view: View) -> str:
     done, last = request.args.get("done", ""), view.last
     is_so = {
         "applied": True,
+        "forgotten": view.draft is None,
+        "discarded": view.organisation.status is Status.VERIFIED,
         "sent": view.organisation.is_specialists_turn,
         "requested": bool(last and last.is_open),
         "cancelled": bool(last and last.standing is Standing.CANCELLED),

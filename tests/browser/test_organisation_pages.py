@@ -213,7 +213,9 @@ def edit_who(life: Life) -> Page:
     return see(page, "error-person")
 
 
-@scene("change-phone", "status-after", "users-blocked", "confirm-again", "apply", "forget-draft")
+@scene(
+    "change-phone", "status-after", "users-blocked", "confirm-again", "apply", "forget-draft-open"
+)
 def draft(life: Life) -> Page:
     life.bring(Status.VERIFIED)
     enrol("p.petrov@sever-trakt.example", Role.OPERATOR)
@@ -236,7 +238,7 @@ def draft_of_another_person(life: Life) -> Page:
     return life.office(f"/organisations/{ID}/draft")
 
 
-@scene("clash-phone", "theirs-phone", "mine-phone", "merge", "forget-draft")
+@scene("clash-phone", "theirs-phone", "mine-phone", "merge", "forget-draft-open")
 def merge(life: Life) -> Page:
     """A colleague was first."""
     life.draft(phone="+79215550148", position="Директор")

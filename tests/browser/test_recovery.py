@@ -409,7 +409,7 @@ def test_an_administrator_resets_who_was_sent_to_them(lose: Callable[..., Loss])
         expect(desk.get_by_test_id(name)).to_have_count(0)
     office.reload()
     asking = office.get_by_test_id("person").filter(has_text=EMAIL)
-    expect(asking.get_by_test_id("refuse")).to_be_visible()
+    expect(asking.get_by_test_id("refuse-open")).to_be_visible()
 
     wait_to_be_asked_again()
     press(asking, "to-reset")

@@ -661,7 +661,7 @@ def colleagues(stage: Stage) -> None:
     invite("missing@sever-trakt.example", name="")
 
 
-@scene("person", "factor", "to-reset", "refuse")
+@scene("person", "factor", "to-reset", "refuse-open")
 def people(stage: Stage) -> Page:
     colleagues(stage)
     page = stage.office()
@@ -669,14 +669,16 @@ def people(stage: Stage) -> Page:
     return page
 
 
-@scene("person", "factor", "to-reset", "refuse", "notice")
+@scene("person", "factor", "to-reset", "refuse-open", "notice")
 def people_moved_meanwhile(stage: Stage) -> Page:
     page = people(stage)
     tab = page.context.new_page()
     tab.goto("/people")
+    tab.get_by_test_id("refuse-open").first.click()
     tab.get_by_test_id("refuse").first.click()
     see(tab, "done")
     stage.watch.means(409)
+    page.get_by_test_id("refuse-open").first.click()
     page.get_by_test_id("refuse").first.click()
     return see(page, "notice")
 
@@ -684,6 +686,7 @@ def people_moved_meanwhile(stage: Stage) -> Page:
 @scene("person", "done")
 def people_refused(stage: Stage) -> Page:
     page = people(stage)
+    page.get_by_test_id("refuse-open").first.click()
     page.get_by_test_id("refuse").first.click()
     return see(page, "done")
 
@@ -691,6 +694,7 @@ def people_refused(stage: Stage) -> Page:
 @scene("person", "done")
 def people_code_withdrawn(stage: Stage) -> Page:
     page = people(stage)
+    page.get_by_test_id("refuse-open").last.click()
     page.get_by_test_id("refuse").last.click()
     return see(page, "done")
 
@@ -704,7 +708,7 @@ def reset(stage: Stage) -> Page:
     return see(page, "reset")
 
 
-@scene("done", "person", "refuse")
+@scene("done", "person", "refuse-open")
 def reset_done(stage: Stage) -> Page:
     page = reset(stage)
     press(page, "reset")

@@ -163,7 +163,7 @@ def test_who_lost_the_device_is_sent_to_the_administrator(
     assert "код отправлен, ждём сотрудника" in line_of(office, loss.owner)
     letter = loss.newest(CODE)
     assert "Администратор вашей организации разрешил" in letter
-    assert "http://127.0.0.1:8000/recovery\n" in letter
+    assert "http://127.0.0.1:8000/signin\n" in letter
     assert cancel_in(letter)
     assert "администратор разрешил добавить устройство" in post.sms.arrived[-1].text
 

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, g, redirect, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 
-from portal import access, config, device, proofs, recovery
+from portal import access, config, device, diagnostics, proofs, recovery
 from portal.account import session
 from portal.account.session import Session, Stage
 from portal.cookie import is_own_form
@@ -147,11 +147,18 @@ def _page(found: Session, error: str = "", status: int = 200, where: str = "") -
         where=where,
         typed=request.form,
         services=catalogue(),
+        is_its_browser=case is None or _is_its_browser(case),
         administrators=_administrators(found),
         email=masked(found.account.email),
         is_slow=is_slow,
         span=_span(settings.recovery_staff_hours if is_slow else settings.recovery_hours),
     )
+
+
+def _is_its_browser(case: Case) -> bool:
+    """Whether the code of a case works in this browser: one with diagnostics is bound to that."""
+    ran = case.diagnostics_id
+    return ran is None or diagnostics.is_browser_of(browser_cookie(), ran)
 
 
 def _span(hours: int) -> str:

@@ -277,25 +277,23 @@ def approval_after_the_wait(stage: Stage) -> Page:
     return stage.computer()
 
 
-@scene("case-number", "code", "enter-code", "found", "support-phone")
-def granted(stage: Stage) -> Page:
+@scene("case-number", "turn", "found", "support-phone")
+def granted_elsewhere(stage: Stage) -> Page:
     stage.lose().grant()
     return stage.computer()
 
 
-@scene("code", "error", "enter-code")
-def granted_wrong(stage: Stage) -> Page:
-    page = granted(stage)
+@scene("case-number", "code", "enter-code", "found", "support-phone")
+def granted(stage: Stage) -> Page:
+    page = granted_elsewhere(stage)
     cookie = {"name": "diagnostics", "value": stage.scene.cookie, "url": stage.site}
     page.context.add_cookies([cookie])  # type: ignore[list-item]
-    stage.watch.means(422)
-    fill(page, code="AAAA-AAAA")
-    press(page, "enter-code")
-    return see(page, "error")
+    page.reload()
+    return page
 
 
 @scene("code", "error", "enter-code")
-def granted_elsewhere(stage: Stage) -> Page:
+def granted_wrong(stage: Stage) -> Page:
     page = granted(stage)
     stage.watch.means(422)
     fill(page, code="AAAA-AAAA")

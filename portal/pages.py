@@ -25,6 +25,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import (
     BadRequest,
     HTTPException,
+    NotFound,
     RequestEntityTooLarge,
     RequestURITooLarge,
     TooManyRequests,
@@ -300,6 +301,8 @@ def _http_error(error: HTTPException) -> Response:
     unclear = (_("Портал не понял запрос"), _("Вернитесь на страницу назад и попробуйте ещё раз."))
     code = error.code or BadRequest.code
     way = _way_back() if code == TooManyRequests.code and htmx() else None
+    if code == NotFound.code:
+        way = ("/", _("На главную страницу"))
     response = sorry(code, *titles.get(code, unclear), way=way)
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After"}:

@@ -52,7 +52,7 @@ OWN_ORGANISATION, OTHER_ORGANISATION, WITHOUT_ADMINISTRATOR = "ORG-004217", "ORG
 TABLE = """
 method route                       object     administrator specialist operational  journal
 
-GET    home.home                   -                    200        200         200  -
+GET    home.home                   -                    303        303         303  -
 GET    home.choose_language        -                    303        303         303  -
 GET    help.page                   -                    200        200         200  -
 GET    help.guide                  forged               404        404         404  -

@@ -2,10 +2,11 @@
 
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from flask import Blueprint, abort, current_app, redirect, request
+from flask import Blueprint, abort, current_app, g, redirect, request
 from flask.typing import ResponseReturnValue
 
-from portal import config, language
+from portal import access, config, language, networks
+from portal.account.session import Stage
 from portal.pages import YEAR_SECONDS, language_cookie, respond
 
 bp = Blueprint("home", __name__)
@@ -13,6 +14,9 @@ bp = Blueprint("home", __name__)
 
 @bp.get("/")
 def home() -> ResponseReturnValue:
+    """Where nobody is signed in; who is goes to their own first page."""
+    if access.at_stage(Stage.FULL) and networks.is_staff(g.address):
+        return redirect(access.start(), 303)
     return respond("home.html")
 
 

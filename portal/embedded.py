@@ -90,7 +90,8 @@ def announce(link: str | None) -> None:
         click.echo(f"\n  Начните со страницы ответственного лица:\n  {link}")
     if link is not None:  # there are samples, be the first one's contacts confirmed already
         _announce_people(base)
-    click.echo(f"\n  Другие команды: set -a; . {ENVIRONMENT}; portal …")
+    command = Path(sys.executable).with_name("portal")
+    click.echo(f"\n  Другие команды: set -a; . {ENVIRONMENT}; {command} …")
     click.echo("  Остановить: Ctrl+C\n")
 
 

@@ -555,7 +555,7 @@ def test_the_second_of_two_sees_what_the_first_changed(
     office.open(EDIT)
     edit(colleague, phone="+79215550149", kpp="290101002", legal_address="г. Москва").press(APPLY)
     office.press(SHOW, phone=OTHER_PHONE, position="Директор")
-    assert office.page.heading == "Организацию изменили без вас"
+    assert office.page.heading == "Организация тем временем изменилась"
     row = office.named("clash-phone")
     for words in ("+7 921 555-01-47", "+7 921 555-01-49", SHOWN_PHONE, "Белов Борис"):
         assert words in row
@@ -581,7 +581,7 @@ def test_somebody_is_faster_while_one_looks_at_the_comparison(
     edit(colleague, phone="+79215550149").press(APPLY)
     office.press(APPLY)
     assert office.status == 409
-    assert office.page.heading == "Организацию изменили без вас"
+    assert office.page.heading == "Организация тем временем изменилась"
     assert "Пока вы смотрели" in office.named("notice")
     assert now().details.phone == "+79215550149"
     assert office.open(EDIT).path == DRAFT, "the form would hide what somebody else changed"
@@ -891,7 +891,7 @@ def test_a_report_of_a_comment_alone(office: Browser) -> None:
     office.open(CORRECTIONS)
     assert "<b>позвоните</b>" in office.named("comment")
     assert TAKE not in office.page.buttons
-    assert office.follow("Исправить самому").path == EDIT
+    assert office.follow("Исправить вручную").path == EDIT
 
 
 # Back to what was verified
@@ -1008,7 +1008,7 @@ def test_an_older_record_of_ones_own_is_only_an_older_page(boss: Person, office:
     first = now().record_id
     edit(office, position="Директор").press(APPLY)
     office.open(EDIT).press(SHOW, record=str(first), phone=OTHER_PHONE)
-    assert office.page.heading == "Организацию изменили без вас"
+    assert office.page.heading == "Организация тем временем изменилась"
 
 
 def test_a_draft_of_somebody_else_is_not_seen(

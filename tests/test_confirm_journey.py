@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 
 from portal import confirmation, organisation, outbox
 from portal.database import db, metadata
@@ -740,6 +741,27 @@ def test_a_report_that_comes_too_late_shows_what_was_written(
     assert "Комментарий: Номер сменился." in browser.named("written")
     assert "Должность: <b>Директор</b>" in browser.named("written")
     assert "csrf" not in browser.named("written")
+
+
+@pytest.mark.sqlite
+def test_a_report_that_the_database_does_not_take_shows_what_was_written(
+    browser: Browser, post: Post, asked: str
+) -> None:
+    browser.open(post.link()).follow("Сообщить об ошибке")
+    away("messages", "elsewhere")
+    browser.press("Отправить администратору", comment="Номер сменился.")
+    assert browser.status == 503
+    assert "Ничего не потеряно" in browser
+    assert "Комментарий: Номер сменился." in browser.named("written")
+    away("elsewhere", "messages")
+    assert browser.open(post.link()).page.heading == "ООО «Северный тракт»", "nothing of it is kept"
+
+
+def away(table: str, to: str) -> None:
+    """A table that is not there: the nearest to a broken database that the rest survives."""
+    with db.writing():
+        db.execute(text(f"ALTER TABLE {table} RENAME TO {to}"))
+        db.commit()
 
 
 def test_a_changed_record_is_shown_and_not_confirmed(

@@ -88,7 +88,9 @@ def announce(link: str | None) -> None:
     click.echo(f"\n  Портал: {base}\n  Письма и СМС: {base}/inbox")
     if link:
         click.echo(f"\n  Начните со страницы ответственного лица:\n  {link}")
-    if link is not None:  # there are samples, be the first one's contacts confirmed already
+    elif link is not None:  # there are samples, the first one's contacts confirmed already
+        click.echo(f"\n  Страницы ответственных лиц открывают ссылки из писем: {base}/inbox")
+    if link is not None:
         _announce_people(base)
     command = Path(sys.executable).with_name("portal")
     click.echo(f"\n  Другие команды: set -a; . {ENVIRONMENT}; {command} …")

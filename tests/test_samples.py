@@ -54,6 +54,7 @@ def test_who_can_sign_in_is_said_with_or_without_a_link(
         embedded.announce(embedded.seed())
     said = capsys.readouterr().out
     assert "Начните" not in said, "its contacts are confirmed"
+    assert "открывают ссылки из писем" in said
     assert sample_people.PASSWORD in said
     embedded.announce(None)
     assert sample_people.PASSWORD not in capsys.readouterr().out

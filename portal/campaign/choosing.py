@@ -8,15 +8,24 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, case, distinct, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    bindparam,
+    case,
+    distinct,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from portal import checks, clock, limits, proofs
 from portal.account import Account
 from portal.campaign.campaign import Campaign, Outcome, State, Way, find
 from portal.campaign.tables import campaign_items, campaigns
 from portal.checks import BadValueError
-from portal.confirmation import IS_REPORTED, Standing
-from portal.confirmation.tables import confirmations
+from portal.confirmation import IS_ASKED, IS_REPORTED
 from portal.confirmation.tables import proofs as proved
 from portal.database import db
 from portal.limits import Limit
@@ -64,22 +73,14 @@ _CONFIRMED = (
     .correlate(campaign_items)
     .scalar_subquery()
 )
-_IS_ASKED = exists(
-    select(confirmations.c.id)
-    .join(organisations, organisations.c.id == confirmations.c.organisation_id)
-    .where(
-        confirmations.c.organisation_id == campaign_items.c.organisation_id,
-        confirmations.c.state == Standing.OPEN,
-        confirmations.c.record_id == organisations.c.record_id,
-        confirmations.c.expires_at > bindparam("now"),
-    )
-    .correlate(campaign_items)
-)
-_IS_REPORTED = exists(
-    select(organisations.c.id)
-    .where(organisations.c.id == campaign_items.c.organisation_id, IS_REPORTED)
-    .correlate(campaign_items)
-)
+
+
+def _is(what: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether something is so of a line's organisation."""
+    of_line = organisations.c.id == campaign_items.c.organisation_id
+    return exists(select(organisations.c.id).where(of_line, what).correlate(campaign_items))
+
+
 _JUDGE = (
     update(campaign_items)
     .where(
@@ -91,8 +92,8 @@ _JUDGE = (
         outcome=case(
             (_IS_TWICE, Outcome.TWICE),
             (_CONFIRMED == 2, Outcome.CONFIRMED),
-            (_IS_ASKED, Outcome.ASKED),
-            (_IS_REPORTED, Outcome.REPORTED),
+            (_is(IS_ASKED), Outcome.ASKED),
+            (_is(IS_REPORTED), Outcome.REPORTED),
             else_=Outcome.WAITING,
         )
     )

@@ -20,6 +20,7 @@ from portal.confirmation.code import (
     send_code_again,
 )
 from portal.confirmation.confirmation import (
+    IS_ASKED,
     IS_REPORTED,
     Code,
     Confirmation,
@@ -59,6 +60,7 @@ from portal.confirmation.requests import (
 )
 
 __all__ = [
+    "IS_ASKED",
     "IS_REPORTED",
     "MOST_AT_ONCE",
     "Answer",

@@ -188,6 +188,18 @@ def proof_of(proof: Any, kind: str, fingerprint: Any) -> Any:
     )
 
 
+_ASKED = confirmations.alias("asked")
+# Whether a request of an organisation is in force at a moment, `now`.
+IS_ASKED = exists(
+    select(_ASKED.c.id)
+    .where(
+        _ASKED.c.organisation_id == organisations.c.id,
+        _ASKED.c.record_id == organisations.c.record_id,
+        _ASKED.c.state == Standing.OPEN,
+        _ASKED.c.expires_at > bindparam("now"),
+    )
+    .correlate(organisations)
+)
 _REPORTED = confirmations.alias("reported")
 _LATER = confirmations.alias("later")
 # Whether the last request of an organisation ended by a report that its record is wrong.

@@ -3,12 +3,18 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, insert, or_, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 
 from portal import clock, config, journal, outbox
 from portal import proofs as signed
 from portal.confirmation import reminding
-from portal.confirmation.confirmation import IS_REPORTED, Confirmation, Standing, proof_of
+from portal.confirmation.confirmation import (
+    IS_ASKED,
+    IS_REPORTED,
+    Confirmation,
+    Standing,
+    proof_of,
+)
 from portal.confirmation.tables import confirmations, proofs
 from portal.database import db
 from portal.organisation import Details, Organisation, organisations, records
@@ -42,18 +48,9 @@ _UNCONFIRMED = (
     .join(records, records.c.id == organisations.c.record_id)
     .outerjoin(_PHONE_PROOF, proof_of(_PHONE_PROOF, "phone", records.c.phone_fingerprint))
     .outerjoin(_EMAIL_PROOF, proof_of(_EMAIL_PROOF, "email", records.c.email_fingerprint))
-    .outerjoin(
-        confirmations,
-        and_(
-            confirmations.c.organisation_id == organisations.c.id,
-            confirmations.c.state == Standing.OPEN,
-            confirmations.c.record_id == organisations.c.record_id,
-            confirmations.c.expires_at > bindparam("now"),
-        ),
-    )
     .where(
         or_(_PHONE_PROOF.c.id.is_(None), _EMAIL_PROOF.c.id.is_(None)),
-        confirmations.c.id.is_(None),
+        ~IS_ASKED,
         ~IS_REPORTED,
     )
     .order_by(organisations.c.id)

@@ -130,6 +130,12 @@
 
   document.addEventListener("htmx:before:swap", (event) => {
     held = root()?.contains(document.activeElement) ?? false;
+    // A look that was asked for before the last answer came knows nothing of it.
+    const asked = new URL(event.detail.ctx.request.action, location).searchParams.get("seen");
+    if (asked && root() && asked !== root().dataset.version) {
+      event.preventDefault();
+      return;
+    }
     // Another window may have chosen another language meanwhile: then all of the page has to speak it,
     // once there is no answer or popup that a new page would not show.
     const { response, text } = event.detail.ctx;

@@ -15,7 +15,7 @@ from tests.window import CONFIRMED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     from tests.conftest import Post, Time
     from tests.window import Watch
@@ -165,6 +165,26 @@ def test_typed_digits_survive_news_from_the_server(popup: Page, post: Post) -> N
     expect(popup.locator("#code-sent")).to_contain_text("Отправили")
     expect(popup.get_by_test_id("code")).to_have_value("123")
     expect(popup.get_by_test_id("code")).to_be_focused()
+    assert is_modal(popup)
+
+
+def test_an_answer_outlives_a_look_that_was_asked_for_before(popup: Page, watch: Watch) -> None:
+    watch.means(422)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    popup.route(re.compile("seen="), hold)
+    with popup.expect_request(re.compile("seen=")):
+        popup.clock.run_for(3_000)
+    popup.get_by_test_id("code").press_sequentially("000000")
+    error = popup.get_by_test_id("code-error")
+    expect(error).to_contain_text("Неверный код")
+    with popup.expect_response(re.compile("seen=")):
+        held[0].continue_()
+    popup.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(error).to_contain_text("Неверный код")
     assert is_modal(popup)
 
 

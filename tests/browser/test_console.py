@@ -76,6 +76,37 @@ def test_the_list_follows_and_keeps_what_was_ticked(life: Life) -> None:
     expect(tick).to_be_checked()
 
 
+def test_a_tick_leaves_with_its_organisation(life: Life) -> None:
+    life.own("ORG-004218", short_name="ООО «Волжские перевозки»")
+    life.own("ORG-004219", short_name="ООО «Уральская логистика»")
+    life.request("ORG-004219")
+    life.confirm(id=ID)
+    page = life.office("/devices")
+    page.clock.install()
+    page.goto("/organisations?status=unverified")
+    page.get_by_role("checkbox", name="Северный").check()
+    life.submit(ID)  # it leaves the list, and the next one says something else
+    life.request("ORG-004218")
+    page.clock.run_for(10_000)
+    expect(page.get_by_test_id("organisation")).to_have_count(2)
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(0)
+
+
+def test_what_was_opened_stays_open_while_a_campaign_goes_on(life: Life) -> None:
+    config.use(replace(config.settings, campaign_per_minute=1))
+    life.own("ORG-004218")
+    page = life.office("/devices")
+    page.clock.install()
+    page.goto("/campaigns/new")
+    fill(page, **{"type-list": f"{ID}\nORG-004218"})
+    press(page, "choose-typed", "start")
+    page.get_by_test_id("cancel-open").click()
+    campaign.continue_due()
+    page.clock.run_for(2_000)
+    expect(page.get_by_test_id("progress")).to_have_text("1 из 2")
+    expect(page.get_by_test_id("cancel-campaign")).to_be_visible()
+
+
 def test_a_campaign_moves_before_ones_eyes(life: Life) -> None:
     config.use(replace(config.settings, campaign_per_minute=1))  # none is made up for
     life.own("ORG-004218")

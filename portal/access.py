@@ -32,6 +32,7 @@ from portal.pages import (
     respond,
     sorry,
 )
+from portal.written import written
 
 Guard = Callable[[], ResponseReturnValue | None]
 
@@ -169,7 +170,7 @@ def only_staff_networks() -> ResponseReturnValue | None:
     note_refused("outside")
     if _is_beside_words():
         return respond("account/_meanwhile.html", status=403, outside=True)
-    response = respond("account/outside.html", status=403)
+    response = respond("account/outside.html", status=403, written=written())
     if htmx():
         response.headers["HX-Refresh"] = "true"
     return response

@@ -743,6 +743,19 @@ def test_a_report_that_comes_too_late_shows_what_was_written(
     assert "csrf" not in browser.named("written")
 
 
+def test_a_report_from_outside_the_channel_shows_what_was_written(
+    browser: Browser, post: Post, asked: str
+) -> None:
+    browser.open(post.link()).follow("Сообщить об ошибке")
+    here, browser.address = browser.address, "203.0.113.9"
+    browser.press("Отправить администратору", comment="Номер сменился.")
+    assert browser.status == 403
+    assert "Подключитесь к защищённому каналу" in browser
+    assert "Комментарий: Номер сменился." in browser.named("written")
+    browser.address = here
+    assert browser.open(post.link()).status == 200
+
+
 @pytest.mark.sqlite
 def test_a_report_that_the_database_does_not_take_shows_what_was_written(
     browser: Browser, post: Post, asked: str

@@ -133,7 +133,7 @@ def _too_soon(until: datetime, *, code: bool) -> str:
 
 def outside() -> Response:
     note_refused("outside")
-    response = respond("confirm/outside.html", status=403)
+    response = respond("confirm/outside.html", status=403, written=written())
     if htmx():
         response.headers["HX-Refresh"] = "true"
     return response

@@ -96,7 +96,7 @@
   });
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (event.defaultPrevented || form.getAttribute("method") !== "post") return;
+    if (event.defaultPrevented || form.getAttribute("method") !== "post" || form.target) return;
     if (sent.has(form)) event.preventDefault();
     sent.add(form);
     setTimeout(() => sent.delete(form), AWAITED);

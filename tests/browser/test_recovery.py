@@ -171,6 +171,17 @@ def expect_ended(page: Page, kind: str) -> None:
     expect(page.get_by_test_id("refuse-open")).to_have_count(0)
 
 
+def test_the_diagnostics_open_again_after_their_tab_was_closed(lose: Callable[..., Loss]) -> None:
+    loss = lose()
+    loss.open()
+    for _tab in range(2):
+        with loss.computer.expect_popup() as opened:
+            press(loss.computer, "to-diagnostics")
+        expect(opened.value.get_by_test_id("number")).to_be_visible()
+        opened.value.close()
+        loss.computer.wait_for_timeout(600)  # no double click
+
+
 def error(page: Page) -> Locator:
     return page.get_by_test_id("error")
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import LargeBinary, func, select, type_coerce, update
 from tqdm import tqdm
 
-from portal import account, cli, config, confirmation, embedded, keys, readers
+from portal import account, cli, config, confirmation, embedded, keys, readers, recovery
 from portal.account import Account, Role
 from portal.account.tables import accounts
 from portal.confirmation.tables import confirmations
@@ -24,7 +24,7 @@ from portal.organisation import organisations
 from portal.outbox import messages
 from portal.recovery.tables import facts
 from tests.conftest import ADMINISTRATOR, ENVIRONMENT
-from tests.people import enrol
+from tests.people import act, enrol
 from tests.test_importing import table
 
 if TYPE_CHECKING:
@@ -393,6 +393,23 @@ def test_what_an_account_says_is_changed(
     assert [letter.subject for letter in post.letters(new)] == ["Изменён email"]
     again = run("accounts", "change", new, *given)
     assert (again.exit_code, again.output) == (0, "Ничего не изменилось.\n")
+
+
+def test_an_email_spelt_otherwise_is_the_same_mailbox(
+    run: Callable[..., Result], app: Flask, post: Post
+) -> None:
+    lost = enrol("Lost@izkt.example", Role.SPECIALIST, None)
+    case = act(recovery.open_by_owner, lost.account, "cabinet", "10.20.4.17")
+    result = run("accounts", "change", "lost@izkt.example", "--email", "lost@izkt.example")
+    assert result.output == "Изменено: email.\n"
+    with db.reading():
+        now, still = account.find(lost.account.id), recovery.find(case.id)
+        assert now
+        assert still
+        assert now.email == "lost@izkt.example"
+        assert not account.has_new_email(now)
+        assert still.is_open
+    assert "Изменён email" not in {letter.subject for letter in post.letters("lost@izkt.example")}
 
 
 @pytest.mark.parametrize(

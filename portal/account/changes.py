@@ -55,24 +55,28 @@ _CHANGES = (
 )
 
 
-def change(account: Account, field: str, value: str, actor: str) -> None:
+def change(account: Account, field: str, value: str, actor: str) -> bool:
     """Change name, email or phone, and tell the owner. The value is checked already.
 
+    Returns whether it is another: the same email spelt otherwise is not, and nothing follows.
     Another email is told at both addresses; links that went to the old one are dead, and who was
     invited there is invited anew. Raises NotAllowedError where it is somebody else's.
     """
     old = getattr(account, field)
     if old == value:
-        return
+        return False
     if field == "email":
         _change_email(account, value)
     else:
         db.execute(_CHANGE[field], {"of": account.id, "to": value})
-    remember(account, field, old)
     journal.record(account.chain, "account.changed", actor, field=field)
+    if field == "email" and one_spelling(value) == one_spelling(old):
+        return False
+    remember(account, field, old)
     tell(account, f"{field}.changed")
     if field == "email":
         _follow_email(reload(account.id), actor)
+    return True
 
 
 def _change_email(account: Account, email: str) -> None:

@@ -115,15 +115,17 @@ def _suspend_or_restore(found: Account, suspends: bool | None) -> list[str]:
 
 def _change_account(found: Account, values: dict[str, str | None], role: Role | None) -> list[str]:
     """Change an account; returns the names of what is another now."""
-    changed = []
+    changed, others = [], set()
     if role and role is not found.role:
         account.change_role(found, role, ACTOR)
         changed.append("role")
+        others.add("role")
     for field, value in values.items():
         if value is not None and value != getattr(found, field):
-            account.change(found, field, value, ACTOR)
+            if account.change(found, field, value, ACTOR):
+                others.add(field)
             changed.append(field)
-    if {"role", "email"} & set(changed):
+    if {"role", "email"} & others:
         recovery.cancel_by_change(found, ACTOR)
     return changed
 

@@ -446,6 +446,23 @@ def test_a_server_that_drops_or_hangs_is_tried_again(
     assert mail_server.letters[-1].recipients == [LOMOVA.email]
 
 
+def test_a_server_that_drops_before_the_letter_has_none_of_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drop_at_data, args=(listening,), daemon=True).start()
+        assert refused(Smtp(f"smtp://127.0.0.1:{listening.getsockname()[1]}")) == (
+            Reason.UNREACHABLE,
+            False,
+        ), "another gateway may have it"
+
+
+def drop_at_data(listening: socket.socket) -> None:
+    connection, _address = listening.accept()
+    with connection, connection.makefile("rwb", buffering=0) as wire:
+        wire.write(b"220 here\r\n")
+        while not wire.readline().upper().startswith(b"DATA"):
+            wire.write(b"250 OK\r\n")
+
+
 def test_a_letter_that_expires_while_the_server_gets_ready_does_not_leave(
     smtp: Smtp, mail_server: MailServer, time: Time
 ) -> None:

@@ -92,10 +92,10 @@ class Host(smtplib.SMTP):
         reply = super().getreply()
         if reply[0] == GO_ON and self.message:
             self.message.must_be_ours()  # a letter without its end is none
+            self.maybe_taken = True
         return reply
 
     def data(self, msg: Any) -> tuple[int, bytes]:
-        self.maybe_taken = True
         reply = super().data(msg)
         self.maybe_taken = False
         return reply

@@ -637,6 +637,13 @@ def test_two_presses_ask_once(office: Browser, post: Post, time: Time) -> None:
     assert len(post.letters(LOMOVA.email)) == 1
 
 
+def test_two_presses_cancel_once(office: Browser) -> None:
+    press_twice(office.open(PAGE).press(REQUEST), CANCEL)
+    assert (office.status, office.path) == (200, PAGE)
+    assert not office.has("error")
+    assert "Запрос отозван" in office
+
+
 def test_two_presses_send_once(office: Browser, post: Post) -> None:
     press_twice(confirmed(office, post), SUBMIT)
     assert (office.status, office.path) == (200, PAGE)

@@ -193,8 +193,10 @@ def request_confirmation(id: str) -> ResponseReturnValue:
 @bp.post("/<id>/cancel")
 def cancel(id: str) -> ResponseReturnValue:
     found = _shown(id)
-    is_shown = _is_shown(confirmation.last_request(found.id))
-    if not is_shown or not confirmation.cancel(found, access.me().id, g.address):
+    last = confirmation.last_request(found.id)
+    if last and _is_shown(last) and last.standing is Standing.CANCELLED:
+        return _back_to(found, "cancelled")
+    if not _is_shown(last) or not confirmation.cancel(found, access.me().id, g.address):
         return _conflict(found, _("Этот запрос отозвать уже нельзя: вот как обстоит дело."))
     db.commit()
     return _back_to(found, "cancelled")

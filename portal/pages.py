@@ -139,14 +139,15 @@ def stale_secret() -> str:
 
 
 def opens_above(path: str) -> str:
-    """The address right above one that only takes forms, if it is that of a page; else nothing.
+    """The address nearest above one that only takes forms that is a page's; "" if there is none.
 
     A line break in it would break the header of a redirect.
     """
-    above = path.rpartition("/")[0]
-    if not above or not above.isprintable():
-        return ""
-    return above if current_app.url_map.bind("").test(above, "GET") else ""
+    pages = current_app.url_map.bind("")
+    while (path := path.rpartition("/")[0]) and path.isprintable():
+        if pages.test(path, "GET"):
+            return path
+    return ""
 
 
 def page_of_form() -> str:

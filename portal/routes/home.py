@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from portal import access, config, language, networks
 from portal.account.session import Stage
-from portal.pages import YEAR_SECONDS, language_cookie, respond
+from portal.pages import YEAR_SECONDS, language_cookie, opens_above, respond
 
 bp = Blueprint("home", __name__)
 
@@ -50,9 +50,7 @@ def _way_back() -> str:
     if back.netloc != request.host:
         return "/"
     path = "/" + back.path.lstrip("/\\")
-    above = path.rpartition("/")[0] or "/"
-    addresses = current_app.url_map.bind("")
-    if addresses.test(path, "GET"):
+    if current_app.url_map.bind("").test(path, "GET"):
         asked = urlencode(parse_qsl(back.query))  # what was searched for
         return f"{path}?{asked}" if asked else path
-    return above if addresses.test(above, "GET") else "/"
+    return opens_above(path) or "/"

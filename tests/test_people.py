@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portal import account, organisation
+from portal import account, organisation, recovery
 from portal.account import Role
 from portal.database import db
 from portal.device.tables import devices
@@ -107,6 +107,30 @@ def test_an_invitation_that_comes_too_late_shows_what_was_typed(
     assert office.status == 401
     assert "Фамилия, имя, отчество: Новиков Николай" in office.named("written")
     assert "Наименование" not in office.named("written")
+
+
+def test_a_code_may_be_taken_back_while_somebody_enrols_with_it(
+    loss: Loss, boss: Person, office: Browser, time: Time
+) -> None:
+    act(recovery.grant_by_administrator, boss.account, loss.owner.account, HERE)
+    time.passes(hours=23, minutes=59)
+    thief = loss.owner.enter_password(loss.new_browser()).press(ENROL, code=loss.code)
+    assert thief.page.heading == "Новое устройство"
+    time.passes(minutes=2)
+    boss.sign_in(office).open("/people").press(TAKE_BACK)
+    assert thief.open("/devices/new").path == "/signin"
+
+
+def test_who_comes_too_late_is_led_back_to_the_people(
+    office: Browser, boss: Person, time: Time
+) -> None:
+    invite("n@sever-trakt.example")
+    office.open("/people")
+    time.passes(minutes=31)
+    office.press("Пригласить ещё раз")
+    assert office.status == 401
+    assert "вернём вас на ту же страницу" in office
+    assert boss.sign_in(office).path == "/people"
 
 
 def reset_of(person: Person) -> str:

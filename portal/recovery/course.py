@@ -93,7 +93,7 @@ def cancel_by_link(case_id: str, address: object) -> Case | None:
 
 def cancel_by_sign_in(owner: Account, address: object) -> Case | None:
     """Stop the case of who gave a second factor after all; None if there is none."""
-    found = _case_to_stop(owner)
+    found = case_to_stop(owner)
     return found and _cancel(found, Reason.SIGN_IN, owner.id, address)
 
 
@@ -103,13 +103,13 @@ def cancel_by_change(owner: Account, actor: str) -> Case | None:
     So it is with a password that came by letter: that proves the mailbox, to which the code goes,
     and how many specialists have to agree was decided before.
     """
-    found = _case_to_stop(owner)
+    found = case_to_stop(owner)
     return found and _cancel(found, Reason.CHANGED, actor, "")
 
 
 def cancel_by_suspension(owner: Account, actor: str, address: object) -> Case | None:
     """Stop the case of an account that was suspended: nobody is to come back by it."""
-    found = _case_to_stop(owner)
+    found = case_to_stop(owner)
     return found and _cancel(found, Reason.SUSPENDED, actor, address)
 
 
@@ -118,11 +118,12 @@ def cancel_by_wrong_factors(owner: Account, address: object) -> Case | None:
 
     Else whoever knows the password could keep the owner from stopping it by signing in.
     """
-    found = _case_to_stop(owner)
+    found = case_to_stop(owner)
     return found and _cancel(found, Reason.WRONG_FACTORS, "unknown", address)
 
 
-def _case_to_stop(owner: Account) -> Case | None:
+def case_to_stop(owner: Account) -> Case | None:
+    """The case of an account by which somebody may yet come in; there is one at most."""
     last = last_case_of(owner)
     return last if last and last.may_be_stopped else None
 

@@ -78,7 +78,7 @@ def own_organisation(id: str) -> Organisation:
 
 
 def person_of(found: Account) -> Person:
-    case = recovery.open_case_of(found)
+    case = recovery.case_to_stop(found)
     factor = Factor.READY
     if not device.has_device(found.id):
         factor = Factor.MISSING

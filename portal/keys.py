@@ -9,6 +9,7 @@ a new one in front. No key is used as it is: every purpose gets one of its own, 
 import hashlib
 import hmac
 import os
+from collections.abc import Iterable
 from functools import cache, lru_cache
 
 from cryptography.exceptions import InvalidTag
@@ -44,7 +45,21 @@ def decrypt(stored: bytes, place: str) -> str:
                 return cipher.decrypt(nonce, hidden, place.encode()).decode()
             except (InvalidTag, ValueError):  # the latter where bytes are missing
                 continue
-    raise UnreadableError(f"{place}: no key in PORTAL_DATA_KEYS decrypts it")
+    raise UnreadableError(_of_no_key(place))
+
+
+def must_know(ids: Iterable[bytes], place: str) -> None:
+    """Raise UnreadableError unless there is the data key for each of these ids.
+
+    An id is the first KEY_ID_BYTES of what is stored.
+    """
+    known = {id for id, _cipher in _ciphers(config.settings.data_keys)}
+    if not known.issuperset(ids):
+        raise UnreadableError(_of_no_key(place))
+
+
+def _of_no_key(place: str) -> str:
+    return f"{place}: no key in PORTAL_DATA_KEYS decrypts it"
 
 
 def fingerprints(value: str, purpose: str) -> tuple[bytes, ...]:

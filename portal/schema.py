@@ -28,8 +28,17 @@ def is_current() -> bool:
     A newer one lets this version go on, so that a portal is upgraded while it runs: migrations
     only add what the version before can live with (docs/operating.md, «Upgrade»).
     """
-    found = MigrationContext.configure(db.connection).get_current_revision()
+    found = _current()
     return found is not None and found >= _newest()
+
+
+def is_there() -> bool:
+    """Whether the database has a schema of the portal's at all."""
+    return _current() is not None
+
+
+def _current() -> str | None:
+    return MigrationContext.configure(db.connection).get_current_revision()
 
 
 @cache

@@ -6,13 +6,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import LargeBinary, bindparam, func, insert, select, type_coerce
 
 from portal import checks, clock, journal, keys, outbox, proofs
 from portal.account.tables import account_changes, accounts
 from portal.checks import LONGEST_EMAIL, BadValueError
 from portal.config import Network
 from portal.database import db
+from portal.keys import KEY_ID_BYTES
 from portal.language import gettext as _
 from portal.language import mark
 from portal.networks import parse_networks
@@ -107,6 +108,9 @@ COLUMNS = (
     accounts.c.suspended_at,
 )
 _FIND = select(*COLUMNS).where(accounts.c.id == bindparam("id"))
+_KEYS_IN_USE = select(
+    func.substr(type_coerce(accounts.c.email, LargeBinary), 1, KEY_ID_BYTES).label("id")
+).distinct()
 _FIND_BY_EMAIL = select(*COLUMNS).where(accounts.c.email_fingerprint == bindparam("fingerprint"))
 _REMEMBER = insert(account_changes)
 _ORGANISATIONS = (
@@ -151,6 +155,14 @@ def find_by_email(email: str) -> Account | None:
         if row:
             return read(row)
     return None
+
+
+def must_be_readable() -> None:
+    """Raise keys.UnreadableError where a data key is missing that an account's email is under.
+
+    By that email nobody would find it, and a second account would be made.
+    """
+    keys.must_know((bytes(row.id) for row in db.all(_KEYS_IN_USE)), "accounts.email")
 
 
 def is_of(account: Account, organisation_id: str) -> bool:

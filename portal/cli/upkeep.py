@@ -9,8 +9,8 @@ from subprocess import CalledProcessError
 import click
 from tqdm import tqdm
 
-from portal import create_app, journal, schema
-from portal.cli.group import portal
+from portal import account, create_app, journal, schema
+from portal.cli.group import people_readable, portal
 from portal.database import db
 from portal.journal import Stored
 
@@ -40,9 +40,11 @@ def upgrade() -> None:
 
 @database_group.command()
 def check() -> None:
-    """Exit status 1 unless the database has this version's schema."""
+    """Exit status 1 unless the database has this version's schema; 2 if a data key is missing."""
     with create_app().app_context(), db.reading():
         current = schema.is_current()
+        if current:
+            account.must_be_readable()
     if not current:
         click.echo("The schema is not this version's: run `portal database upgrade`.", err=True)
         sys.exit(1)
@@ -53,6 +55,11 @@ def check() -> None:
 def backup(file: Path) -> None:
     """Write a consistent copy to a new file while the portal runs; others cannot read it."""
     with create_app().app_context():
+        with db.reading():
+            is_there = schema.is_there()
+        if not is_there:
+            click.echo("The database is empty: is PORTAL_DATABASE_URL right?", err=True)
+            sys.exit(2)
         try:
             db.back_up(file)
         except FileExistsError:
@@ -71,7 +78,7 @@ def journal_group() -> None:
 @journal_group.command()
 def verify() -> None:
     """Check the chains of events; exit status 1 and the first broken line if one is."""
-    with create_app().app_context(), db.reading():
+    with people_readable(), db.reading():
         broken = journal.first_broken_line(_shown)
     if broken:
         click.echo(f"Цепочка {broken.chain} нарушена в строке {broken.number}.")

@@ -150,7 +150,9 @@ class Postgresql:
                 where["passfile"] = passwords.name
             named = conninfo.make_conninfo(**where)  # type: ignore[arg-type]
             command = [program, "--format=custom", f"--dbname={named}"]
-            subprocess.run(command, stdout=output, check=True)
+            # pg_dump would take a password of the environment before that of the URL.
+            alone = ["/usr/bin/env", "-u", "PGPASSWORD"]
+            subprocess.run([*alone, *command], stdout=output, check=True)
 
     def dispose(self) -> None:
         for engine in self._engines:
@@ -229,5 +231,5 @@ def _check(raw: "psycopg.Connection[Any]") -> None:
     if collation not in BY_BYTES or encoding != "UTF8":
         raise config.BadSettingError(
             "PORTAL_DATABASE_URL names a database that is not of UTF8 and the locale C: make it "
-            "by CREATE DATABASE portal ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0."
+            "by CREATE DATABASE portal OWNER portal ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0."
         )

@@ -209,6 +209,8 @@ def read_column(path: Path, name: str) -> Iterator[Row | Refusal]:
 
 
 def _opened(path: Path) -> TextIO:
+    if path.exists() and not path.is_file():  # it is read more than once
+        raise UnreadableFileError(_("Это не файл. Сохраните его на диск и назовите путь к нему."))
     # A byte that is no text becomes U+FFFD, which no check lets pass: so its line is refused.
     return path.open(encoding=_encoding(path), errors="replace", newline="")
 

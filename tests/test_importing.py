@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -316,7 +317,8 @@ def test_a_file_that_is_no_such_table_is_not_read(file: Path, content: bytes, re
 
 
 def test_a_file_that_is_not_there_is_not_read(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.csv", tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe")  # would be read twice
+    for path in (tmp_path / "none.csv", tmp_path, pipe):
         with pytest.raises(UnreadableFileError):
             list(importing.read(path))
         with pytest.raises(UnreadableFileError):

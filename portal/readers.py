@@ -262,7 +262,9 @@ def _needs(module: str, extra: str) -> None:
     except ModuleNotFoundError:
         is_there = False
     if not is_there:
-        raise ValueError(f"needs the extra {extra}: pip install 'portal[{extra}]'")
+        raise ValueError(
+            f"needs the extra {extra}: pip install '.[{extra}]' in the portal's source"
+        )
 
 
 def allow(value: str) -> tuple[str, ...]:

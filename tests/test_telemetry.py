@@ -333,7 +333,9 @@ def test_without_its_packages_a_setting_stops_the_start(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(config.BadSettingError) as caught:
         config.load(settings)
-    expected = f"{setting} needs the extra {extra}: pip install 'portal[{extra}]'."
+    expected = (
+        f"{setting} needs the extra {extra}: pip install '.[{extra}]' in the portal's source."
+    )
     assert str(caught.value) == expected
 
 

@@ -50,10 +50,14 @@ def prepare(host: str, port: int) -> None:
         "PORTAL_METRICS_FOLDER": "instance/metrics",
         "PORTAL_OPERATIONS_URL": "https://izkt.example",  # none is there; the page shows its links
     }
-    ENVIRONMENT.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-        file.truncate()
-        file.writelines(f'{name}="${{{name}:-{value}}}"\n' for name, value in defaults.items())
+    try:
+        ENVIRONMENT.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.truncate()
+            file.writelines(f'{name}="${{{name}:-{value}}}"\n' for name, value in defaults.items())
+    except OSError as error:
+        click.echo(f"portal: {ENVIRONMENT} cannot be written: {error.strerror}.", err=True)
+        sys.exit(2)
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
 

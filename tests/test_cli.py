@@ -88,9 +88,10 @@ def test_a_database_is_made_and_checked(environment: dict[str, str], tmp_path: P
     def invoke(*arguments: str) -> Result:
         return CliRunner().invoke(cli.portal, arguments, env=environment)
 
-    before = invoke("database", "check")
-    assert before.exit_code == 1
-    assert "portal database upgrade" in before.output
+    status, said = portal(environment, "database", "check")
+    assert status == 2
+    assert "portal database upgrade" in said
+    assert not list((tmp_path / "new").rglob("*.db")), "only an upgrade makes one"
     for _twice in range(2):
         assert invoke("database", "upgrade").exit_code == 0
         assert invoke("database", "check").exit_code == 0
@@ -111,6 +112,61 @@ def test_a_database_that_was_never_made_is_said_in_a_sentence(
         assert said.startswith("portal: the database cannot be used")
         assert "portal database upgrade" in said
         assert said.count("\n") == 1
+
+
+def test_what_is_no_database_is_said_in_a_sentence(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.write_text("This is no database." * 100)
+    environment |= {"PORTAL_DATABASE_URL": f"sqlite:///{other}"}
+    status, said = portal(environment, "journal", "verify")
+    assert (status, said.count("\n")) == (2, 1)
+    assert said == "portal: the database cannot be used (file is not a database).\n"
+
+
+def test_of_a_database_that_was_never_made_there_is_no_copy(
+    environment: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    url = f"sqlite:///{empty}"
+    if environment["PORTAL_DATABASE_URL"].startswith("postgresql"):
+        url = request.getfixturevalue("postgresql_server").create("empty")
+    environment |= {"PORTAL_DATABASE_URL": url}
+    status, said = portal(environment, "database", "backup", str(tmp_path / "copy"))
+    assert (status, said) == (2, "The database is empty: is PORTAL_DATABASE_URL right?\n")
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("accounts", "invite", "S1@izkt.example", "--role", "specialist"),
+        ("accounts", "change", "s1@izkt.example", "--suspend"),
+        ("sweep", "--account", "s1@izkt.example"),
+        ("journal", "verify"),
+        ("database", "check"),
+    ],
+)
+def test_without_the_key_of_accounts_nobody_is_taken_for_new(
+    environment: dict[str, str], app: Flask, command: tuple[str, ...]
+) -> None:
+    enrol("s1@izkt.example", Role.SPECIALIST, None)
+    other = environment | {"PORTAL_DATA_KEYS": keys_new()}
+    status, said = portal(other, *command)
+    assert status == 2
+    assert said == (
+        "portal: accounts.email: no key in PORTAL_DATA_KEYS decrypts it. "
+        "Was a key taken out too early?\n"
+    )
+    assert count(accounts) == 1
+    both = {"PORTAL_DATA_KEYS": f"{other['PORTAL_DATA_KEYS']},{environment['PORTAL_DATA_KEYS']}"}
+    assert portal(environment | both, "journal", "verify") == (0, "Журнал цел.\n")
+
+
+def keys_new() -> str:
+    return CliRunner().invoke(cli.portal, ["keys", "new"]).output.strip()
 
 
 # Import
@@ -693,6 +749,23 @@ def test_a_port_that_is_taken_is_refused_in_a_sentence(environment: dict[str, st
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert f"port {port} cannot be used" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--host", "localhost"), "portal: --host localhost is no IP address.\n"),
+        (("--port", "70000"), "70000 is not in the range"),
+        (("--socket", "/nowhere/web"), "portal: /nowhere/web cannot be used: nothing can be made"),
+    ],
+)
+def test_where_nobody_can_listen_is_refused_in_a_sentence(
+    environment: dict[str, str], options: tuple[str, ...], said: str
+) -> None:
+    ended = serve(environment, *options)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_socket_of_somebody_else_is_refused_in_a_sentence(

@@ -1,9 +1,10 @@
 """The `portal` command. Exit status 2 and one sentence where the portal cannot start."""
 
+import re
 import sys
 
 import click
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError
 
 from portal import config, keys, logs
 from portal.cli import (  # noqa: F401 - they hang on
@@ -19,6 +20,10 @@ from portal.cli.group import portal
 from portal.database import Overtaken
 
 __all__ = ["main", "portal"]
+
+NOT_MADE = re.compile(
+    r"unable to open database file|no such (table|column)|(relation|column) .* does not exist"
+)
 
 
 def main() -> None:
@@ -36,11 +41,10 @@ def main() -> None:
     except Overtaken:
         click.echo("portal: others changed the same; nothing was done, do it again.", err=True)
         sys.exit(2)
-    except OperationalError as error:
+    except (IntegrityError, DataError):
+        raise  # what we wrote is wrong, not the database
+    except DatabaseError as error:
         reason = str(error.orig).partition("\n")[0]
-        click.echo(
-            f"portal: the database cannot be used ({reason}). Was it made by "
-            "`portal database upgrade`?",
-            err=True,
-        )
+        advice = " Was it made by `portal database upgrade`?" if NOT_MADE.search(reason) else ""
+        click.echo(f"portal: the database cannot be used ({reason}).{advice}", err=True)
         sys.exit(2)

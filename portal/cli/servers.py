@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from errno import ECONNREFUSED
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from socket import AF_INET, AF_INET6, AF_UNIX, create_server
 from socket import socket as new_socket
@@ -54,9 +55,12 @@ CHORES: tuple[Callable[[], bool], ...] = (
 log = structlog.get_logger()
 
 
+PORT = click.IntRange(1, 65535)
+
+
 @portal.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
+@click.option("--port", type=PORT, default=8000, show_default=True)
 @click.option("--socket", type=click.Path(path_type=Path), help="A Unix socket instead of a port.")
 @click.option("--workers", default=1, show_default=True, help="Processes.")
 @click.option("--threads", default=2, show_default=True, help="Threads of each process.")
@@ -115,6 +119,11 @@ def _counting_together(workers: int) -> Iterator[None]:
 def _must_be_free(host: str, port: int) -> None:
     """End with a sentence if somebody listens already: granian would share the port with it."""
     try:
+        ip_address(host)  # granian takes no name
+    except ValueError:
+        click.echo(f"portal: --host {host} is no IP address.", err=True)
+        sys.exit(2)
+    try:
         create_server((host, port), family=AF_INET6 if ":" in host else AF_INET).close()
     except OSError as error:
         click.echo(f"portal: {host} port {port} cannot be used: {error.strerror}.", err=True)
@@ -123,15 +132,21 @@ def _must_be_free(host: str, port: int) -> None:
 
 def _must_be_nobodys(path: Path) -> None:
     """Take away the socket of a server that was killed; end with a sentence if it is no such."""
-    if not path.exists():
-        return
     reason = "there is something else"
-    if path.is_socket():
-        with new_socket(AF_UNIX) as client:
-            if client.connect_ex(str(path)) == ECONNREFUSED:
+    try:
+        if not path.exists():
+            if os.access(path.parent, os.W_OK | os.X_OK):
+                return
+            reason = "nothing can be made in its folder"
+        elif path.is_socket():
+            with new_socket(AF_UNIX) as client:
+                code = client.connect_ex(str(path))
+            if code == ECONNREFUSED:
                 path.unlink()
                 return
-        reason = "somebody listens there"
+            reason = os.strerror(code) if code else "somebody listens there"
+    except OSError as error:
+        reason = str(error.strerror)
     click.echo(f"portal: {path} cannot be used: {reason}.", err=True)
     sys.exit(2)
 
@@ -223,7 +238,7 @@ def _look_after(stop: threading.Event, *, once: bool) -> None:
 @portal.command()
 @click.option("--demo", is_flag=True, help="Begin with sample organisations.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
+@click.option("--port", type=PORT, default=8000, show_default=True)
 def run(*, demo: bool, host: str, port: int) -> None:
     """Run everything in one command: web server and delivery worker, on embedded parts."""
     from portal import embedded  # noqa: PLC0415 - only this command needs it

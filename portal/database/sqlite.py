@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pysqlite3
 from sqlalchemy import Connection, Engine, NullPool, RootTransaction, create_engine, event
@@ -32,10 +33,7 @@ class Sqlite:
         except OSError as error:
             reason = f"PORTAL_DATABASE_URL names a folder that cannot be made: {error.strerror}."
             raise config.BadSettingError(reason) from None
-        with suppress(OSError):  # a file that cannot be made is said when it is opened
-            self.path.touch(mode=0o600, exist_ok=False)  # SQLite's own would be readable by all
-        self._url = url
-        self._engines = _engine(url, writes=False), _engine(url, writes=True)
+        self._engines = _engine(self.path, writes=False), _engine(self.path, writes=True)
         self.dialect = self._engines[0].dialect
         self._turn = threading.Lock()
         self._here = threading.local()
@@ -107,7 +105,9 @@ class Sqlite:
         SQLite changes a table by dropping it and making it anew, which rows that refer to it would
         forbid: so references are checked once, before the commit.
         """
-        engine = _engine(self._url, writes=True, checks_references=False)
+        with suppress(OSError):  # a file that cannot be made is said when it is opened
+            self.path.touch(mode=0o600, exist_ok=False)  # SQLite's own would be readable by all
+        engine = _engine(self.path, writes=True, checks_references=False)
         with self._turn, engine.connect() as connection, _begin(connection):
             yield connection
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
@@ -119,6 +119,8 @@ class Sqlite:
             copy = pysqlite3.connect(output.name)
             try:
                 source.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
+            except pysqlite3.Error as error:  # the disk is full, or the database damaged
+                raise OSError(str(error)) from error
             finally:
                 copy.close()
 
@@ -149,12 +151,22 @@ class _Patience(threading.local):
 _patience = _Patience()
 
 
-def _engine(url: str, *, writes: bool, checks_references: bool = True) -> Engine:
+def _engine(path: Path, *, writes: bool, checks_references: bool = True) -> Engine:
     """An engine for reading, each statement on its own, or for writing, the lock taken first."""
     level = {} if writes else {"isolation_level": "AUTOCOMMIT"}
+    file = f"file:{quote(str(path))}?mode=rw"  # never made by who only opens it
+
+    def connect() -> Any:
+        return pysqlite3.connect(file, uri=True, check_same_thread=False)
+
     engine = create_engine(
-        url, module=pysqlite3, hide_parameters=True, poolclass=NullPool, **level
-    )  # each thread keeps its own connections
+        "sqlite://",
+        creator=connect,
+        module=pysqlite3,
+        hide_parameters=True,
+        poolclass=NullPool,  # each thread keeps its own connections
+        **level,
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:

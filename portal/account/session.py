@@ -93,9 +93,9 @@ _FIND = (
 _WHOSE = select(sessions.c.account_id).where(sessions.c.seal == bindparam("seal"))
 _ADD = insert(sessions)
 _OF = sessions.c.id == bindparam("of")
-_LIVE = sessions.c.ended_at.is_(None)
+_NOT_ENDED = sessions.c.ended_at.is_(None)
 _SEE = update(sessions).where(_OF).values(seen_at=bindparam("now"))
-_KEEP = update(sessions).where(_OF, _LIVE).values(pending=bindparam("what"))
+_KEEP = update(sessions).where(_OF, _NOT_ENDED).values(pending=bindparam("what"))
 _RENEWED: dict[str, Any] = {
     "seal": bindparam("seal"),
     "factor": bindparam("factor"),
@@ -104,10 +104,10 @@ _RENEWED: dict[str, Any] = {
     "wrong": 0,
     "pending": None,
 }
-_ASK_AGAIN = update(sessions).where(_OF, _LIVE).values(_RENEWED)
+_ASK_AGAIN = update(sessions).where(_OF, _NOT_ENDED).values(_RENEWED)
 _COMPLETE = (
     update(sessions)
-    .where(_OF, _LIVE)
+    .where(_OF, _NOT_ENDED)
     .values(
         _RENEWED
         | {
@@ -124,17 +124,19 @@ _COMPLETE = (
 _TAKE_PENDING = update(sessions).where(_OF, sessions.c.pending.is_not(None)).values(pending=None)
 _END = (
     update(sessions)
-    .where(_OF, sessions.c.account_id == bindparam("owner"), _LIVE)
+    .where(_OF, sessions.c.account_id == bindparam("owner"), _NOT_ENDED)
     .values(ended_at=bindparam("now"), pending=None)
 )
 _END_ALL = (
     update(sessions)
-    .where(sessions.c.account_id == bindparam("owner"), sessions.c.id != bindparam("but"), _LIVE)
+    .where(
+        sessions.c.account_id == bindparam("owner"), sessions.c.id != bindparam("but"), _NOT_ENDED
+    )
     .values(ended_at=bindparam("now"), pending=None)
 )
 _END_OF_CASE = (
     update(sessions)
-    .where(sessions.c.case_id == bindparam("of"), _LIVE)
+    .where(sessions.c.case_id == bindparam("of"), _NOT_ENDED)
     .values(ended_at=bindparam("now"), pending=None)
 )
 _SIGN_INS = (

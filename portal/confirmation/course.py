@@ -207,5 +207,5 @@ def write(
         id=organisation_id,
         name=details.short_name,
         person=details.full_name,
-        **words,  # type: ignore[arg-type] # words of the letter, none of post's own
+        **words,  # type: ignore[arg-type] # words of the letter, and worth_until
     )

@@ -6,8 +6,8 @@ import time
 import click
 from tqdm import tqdm
 
-from portal import account, keeping
-from portal.cli.group import ACTOR, people_readable, portal
+from portal import account, create_app, keeping
+from portal.cli.group import ACTOR, portal
 from portal.database import db
 from portal.keeping import KEEPING, Key, Line
 
@@ -18,7 +18,7 @@ REST_SECONDS = 0.02  # between two batches, for whoever waits to write
 @click.option("--account", "email", metavar="EMAIL", help="Erase this suspended account now.")
 def sweep(*, email: str | None) -> None:
     """Delete what is past its keeping time; once a day, while the portal runs."""
-    with people_readable():
+    with create_app().app_context():
         if email is not None:
             _erase(email)
             return
@@ -55,6 +55,7 @@ def _remove(line: Line, keys: list[Key]) -> int:
 @db.again
 def _erase(email: str) -> None:
     with db.writing():
+        account.must_be_readable()
         found = account.find_by_email(email)
         if found is None:
             _end("Такой учётной записи нет.")

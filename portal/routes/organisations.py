@@ -58,7 +58,7 @@ DONE = {  # what was just done, as the address says
 
 
 class Line(NamedTuple):
-    """An organisation of the list."""
+    """An organisation, as much of it as the list shows."""
 
     organisation: Organisation
     progress: Progress
@@ -77,7 +77,7 @@ class Line(NamedTuple):
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody else has the next step, so that the line may change by itself."""
+        """Whether somebody else has the next step, so that it may change by itself."""
         last = self.progress.last
         return self.organisation.is_specialists_turn or bool(last and last.is_open)
 
@@ -123,39 +123,31 @@ def page() -> ResponseReturnValue:
 class View(NamedTuple):
     """All that an organisation's page shows."""
 
-    organisation: Organisation
+    line: Line
     proofs: dict[str, Proof]
-    last: Request | None
     left: int  # values that its report proposes and nobody has written yet
     missing: list[str]  # before it can be sent for verification
-    verification: Verification | None  # the last one
-    returned: Verification | None  # that one, if it came back with remarks
+    returned: Verification | None  # its last verification, if it came back with remarks
     changed: list[str]  # fields that differ from what was returned
     draft: Draft | None  # an edit of one's own that has not taken effect
     failed: list[Failed]  # what never left of what goes on now
     told: list[Told]
 
     @property
-    def is_taken(self) -> bool:
-        """Whether a specialist works on it."""
-        return bool(self.verification and self.verification.specialist_id)
+    def organisation(self) -> Organisation:
+        return self.line.organisation
 
     @property
-    def is_as_returned(self) -> bool:
-        """Whether it is just what a specialist returned with remarks."""
-        return verification.is_as_returned(self.organisation, self.verification)
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether somebody else has the next step, so that the page looks again by itself."""
-        return self.organisation.is_specialists_turn or bool(self.last and self.last.is_open)
+    def last(self) -> Request | None:
+        """The last request."""
+        return self.line.progress.last
 
     @property
     def version(self) -> str:
         """A short word that changes whenever the page would read differently."""
-        last = self.verification
+        last = self.line.verification
         return version_of(
-            *_seen_of(self.organisation, Progress(frozenset(self.proofs), self.last)),
+            *_seen_in(self.line),
             last and (last.id, last.outcome, last.specialist_id),
             self.draft and self.draft.saved_at,
             *(each.id for each in self.failed),
@@ -274,12 +266,10 @@ def _view(found: Organisation) -> View:
     proofs, last = confirmation.proofs_of(found), confirmation.last_request(found.id)
     newest, returned = verification.last_one(found.id), verification.returned(found)
     return View(
-        organisation=found,
+        line=Line(found, Progress(frozenset(proofs), last), newest),
         proofs=proofs,
-        last=last,
         left=editing.left_of(found, last),
         missing=verification.missing(found),
-        verification=newest,
         returned=returned,
         changed=_changed_since(found, returned),
         draft=organisations.draft_of(found.id, access.me().id),
@@ -345,13 +335,8 @@ def _too_soon(until: datetime) -> str:
 
 
 def _seen_in(line: Line) -> list[object]:
-    """What the list shows of an organisation that others may change."""
-    return [*_seen_of(line.organisation, line.progress), line.is_taken, line.is_as_returned]
-
-
-def _seen_of(found: Organisation, progress: Progress) -> list[object]:
     """What a page shows of an organisation that others may change."""
-    last = progress.last
+    found, last = line.organisation, line.progress.last
     seen: list[object] = [found.id, found.record_id, found.status, found.status_since]
-    seen += sorted(progress.proved)
+    seen += [*sorted(line.progress.proved), line.is_taken, line.is_as_returned]
     return seen + ([last.id, last.standing, last.letter.state] if last else [])

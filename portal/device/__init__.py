@@ -37,7 +37,6 @@ from portal.device.passkeys import (
 from portal.device.totp import (
     add_totp,
     grouped,
-    is_totp,
     new_secret,
     provisioning_uri,
     qr_svg,
@@ -61,7 +60,6 @@ __all__ = [
     "first_added_at",
     "grouped",
     "has_device",
-    "is_totp",
     "keep_replacement",
     "make_codes",
     "may_make_codes_at",

@@ -60,11 +60,6 @@ def qr_svg(uri: str) -> Markup:
     return Markup(svg)  # noqa: S704 - nothing of the uri but the squares is in it
 
 
-def is_totp(secret: str, typed: str) -> bool:
-    """Whether the app has the secret: what was typed is its code of now; nothing is used up."""
-    return _step_of(secret, typed) is not None
-
-
 def add_totp(account: Account, secret: str, typed: str, name: str, address: object) -> str | None:
     """Add an app that proves, by a code, to have the secret. An older one is dropped then.
 

@@ -139,6 +139,18 @@ def test_of_a_database_that_was_never_made_there_is_no_copy(
     assert not (tmp_path / "copy").exists()
 
 
+def test_a_delivery_that_was_interrupted_says_so(
+    environment: dict[str, str], tmp_path: Path, app: Flask
+) -> None:
+    assert portal(environment, "deliver", "--once")[0] == 0
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    environment |= {"PORTAL_DATABASE_URL": f"sqlite:///{empty}"}
+    status, said = portal(environment, "deliver", "--once")
+    assert status == 1
+    assert "delivery interrupted" in said
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -172,16 +172,20 @@ def create_web(threads: int) -> Door:
 @portal.command()
 @click.option("--once", is_flag=True, help="Deliver what is due, then end.")
 def deliver(*, once: bool) -> None:
-    """Run the delivery worker; as many as wanted may run."""
+    """Run the delivery worker; as many as wanted may run.
+
+    Exit status 1 with `--once` where something was interrupted, as by a database that is away.
+    """
     app = create_app()
     stop = threading.Event()
+    went_well: list[bool] = []
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
 
-    def start(work: Callable[..., None], *arguments: object) -> threading.Thread:
+    def start(work: Callable[..., bool], *arguments: object) -> threading.Thread:
         def run() -> None:
             with app.app_context():
-                work(*arguments, stop, once=once)
+                went_well.append(work(*arguments, stop, once=once))
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -194,11 +198,12 @@ def deliver(*, once: bool) -> None:
     threads.append(start(_look_after))
     for thread in threads:
         thread.join()
+    sys.exit(1 if once and not all(went_well) else 0)
 
 
-def _deliver(channel: str, gateway: Gateway, stop: threading.Event, *, once: bool) -> None:
-    """Hand over what is due on a channel, again and again."""
-    listener = db.listen(outbox.topic_of(channel))
+def _deliver(channel: str, gateway: Gateway, stop: threading.Event, *, once: bool) -> bool:
+    """Hand over what is due on a channel, again and again; returns whether nothing interrupted."""
+    listener, went_well = db.listen(outbox.topic_of(channel)), True
     while not stop.is_set():
         try:
             outbox.deliver_due(channel, gateway, stop.is_set)
@@ -206,16 +211,23 @@ def _deliver(channel: str, gateway: Gateway, stop: threading.Event, *, once: boo
             if isinstance(error, SQLAlchemyError):
                 metrics.database_errors.inc("delivery")
             log.exception("delivery interrupted", channel=channel)
-            stop.wait(AFTER_A_FAILURE_SECONDS)
+            went_well = False
         if once:
             break
+        if not went_well:
+            stop.wait(AFTER_A_FAILURE_SECONDS)
+            went_well = True
         listener.wait(LOOKS_SECONDS, stop.is_set)
     listener.close()
     gateway.close()
+    return went_well
 
 
-def _look_after(stop: threading.Event, *, once: bool) -> None:
-    """Do the chores, again and again: at once where there was something to do."""
+def _look_after(stop: threading.Event, *, once: bool) -> bool:
+    """Do the chores, again and again: at once where there was something to do.
+
+    Returns whether nothing interrupted.
+    """
     resting = dict.fromkeys(CHORES, 0.0)  # one that fails holds up no other
     while not stop.is_set():
         is_busy = False
@@ -233,6 +245,7 @@ def _look_after(stop: threading.Event, *, once: bool) -> None:
             break
         if not is_busy:
             stop.wait(CHORES_SECONDS)
+    return not any(resting.values())
 
 
 @portal.command()

@@ -209,8 +209,6 @@ def read_column(path: Path, name: str) -> Iterator[Row | Refusal]:
 
 
 def _opened(path: Path) -> TextIO:
-    if path.exists() and not path.is_file():  # it is read more than once
-        raise UnreadableFileError(_("Это не файл. Сохраните его на диск и назовите путь к нему."))
     # A byte that is no text becomes U+FFFD, which no check lets pass: so its line is refused.
     return path.open(encoding=_encoding(path), errors="replace", newline="")
 
@@ -355,6 +353,8 @@ def _encoding(path: Path) -> str:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
+    if path.exists() and not path.is_file():  # a pipe is read but once
+        raise UnreadableFileError(_("Это не файл. Сохраните его на диск и назовите путь к нему."))
     try:
         with path.open("rb") as file:
             yield from iter(lambda: file.read(1 << 20), b"")

@@ -12,21 +12,17 @@ says by itself when the next one begins; on the change of minutes an address may
 import threading
 import time
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
-from limits import RateLimitItemPerMinute
-from limits.errors import StorageError
-from limits.storage import storage_from_string
-from limits.strategies import FixedWindowRateLimiter
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from portal import clock, config, networks
 from portal.networks import Address
 
+if TYPE_CHECKING:
+    from portal.redis_counts import RedisCounts
+
 MINUTE = 60
-PATIENCE_SECONDS = 0.2  # for a connection to Redis, and for an answer of it
 REST_SECONDS = 10  # before Redis is asked again after it failed
 
 log = structlog.get_logger()
@@ -35,8 +31,8 @@ log = structlog.get_logger()
 class Limits(NamedTuple):
     """What one address may do in a minute."""
 
-    reading: RateLimitItemPerMinute
-    forms: RateLimitItemPerMinute
+    reading: int
+    forms: int
 
 
 class OwnCounts:
@@ -64,10 +60,7 @@ class Flood:
 
     def use(self, settings: config.Settings) -> None:
         """Count anew, by these settings; nobody is connected to yet."""
-        self._limits = Limits(
-            RateLimitItemPerMinute(settings.flood_per_minute),
-            RateLimitItemPerMinute(settings.flood_forms_per_minute),
-        )
+        self._limits = Limits(settings.flood_per_minute, settings.flood_forms_per_minute)
         self._own = OwnCounts()
         self._shared = _shared(settings.redis_url) if settings.redis_url else None
         self._is_away = False
@@ -79,23 +72,23 @@ class Flood:
 
         Those whose address cannot be known are counted together.
         """
-        limit = self._limits.forms if writes else self._limits.reading
+        most = self._limits.forms if writes else self._limits.reading
         now = int(clock.now().timestamp())
         name = "forms" if writes else "reading", networks.counted_as(address)
-        if self._hit(limit, now // MINUTE, name):
+        if self._hit(most, now // MINUTE, name):
             return 0
         return MINUTE - now % MINUTE
 
-    def _hit(self, limit: RateLimitItemPerMinute, minute: int, name: tuple[str, str]) -> bool:
+    def _hit(self, most: int, minute: int, name: tuple[str, str]) -> bool:
         if self._shared and self._may_ask():
             try:
-                is_free = self._shared.hit(limit, *name, str(minute))
-            except StorageError as error:
-                self._note(is_away=True, cause=type(error.storage_error).__name__)
+                is_free = self._shared.hit(most, minute, name)
+            except ConnectionError as error:
+                self._note(is_away=True, cause=str(error))
             else:
                 self._note(is_away=False)
                 return is_free
-        return self._own.hit(limit.amount, minute, name)
+        return self._own.hit(most, minute, name)
 
     def _may_ask(self) -> bool:
         """Whether to ask Redis: while it is away, one request now and then finds out."""
@@ -120,14 +113,10 @@ class Flood:
             log.info("flood limits shared again")
 
 
-def _shared(url: str) -> FixedWindowRateLimiter:
-    options: dict[str, Any] = {
-        "socket_connect_timeout": PATIENCE_SECONDS,
-        "socket_timeout": PATIENCE_SECONDS,
-        "retry": Retry(NoBackoff(), 0),  # else it would try, and be waited for, three times more
-    }
-    storage = storage_from_string(url, wrap_exceptions=True, key_prefix="portal", **options)
-    return FixedWindowRateLimiter(storage)
+def _shared(url: str) -> "RedisCounts":
+    from portal.redis_counts import RedisCounts  # noqa: PLC0415 - few have a Redis
+
+    return RedisCounts(url)
 
 
 counts = Flood()

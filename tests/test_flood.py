@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from structlog.testing import capture_logs
 
-from portal import cli, config, create_app, limits
+from portal import cli, config, create_app, limits, redis_counts
 from portal import flood as flooding
 from portal.account import links, sign_in
 from portal.account.tables import account_links
@@ -273,7 +273,7 @@ def redis(tmp_path: Path, time: Time, monkeypatch: pytest.MonkeyPatch) -> Iterat
         pytest.skip("no redis-server: `make servers` fetches it")
     server = Redis(tmp_path)
     server.start()
-    monkeypatch.setattr(flooding, "PATIENCE_SECONDS", 20)
+    monkeypatch.setattr(redis_counts, "PATIENCE_SECONDS", 20)
     time.begins_a_minute()  # at its change counts would begin anew
     yield server
     server.kill()
@@ -310,7 +310,7 @@ def test_without_redis_each_process_counts_alone_until_it_is_back(
 def test_a_redis_that_hangs_is_waited_for_once(
     redis: Redis, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flooding, "PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(redis_counts, "PATIENCE_SECONDS", 1)
     flood = counts(PORTAL_REDIS_URL=redis.url)
     assert taken(flood, 1) == 1
     redis.freeze()

@@ -16,7 +16,7 @@ from portal.account import Account, Role, password, session
 from portal.account.session import Stage
 from portal.account.tables import accounts
 from portal.database import db
-from tests import passwords  # noqa: F401 - before the first is kept
+from tests import passwords  # noqa: F401 - before the first is made
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,6 @@ from portal import campaign, clock, config, create_app, device, diagnostics, rec
 from portal.account import OPERATIONAL, Account, Role, session
 from portal.account.session import Stage
 from portal.database import db, metadata
-from portal.device import backup_codes
 from tests.authenticator import Authenticator
 from tests.browser import Browser, squeeze
 from tests.people import (
@@ -367,12 +366,6 @@ def test_every_route_with_an_object_is_tried_with_a_forged_one(app: Flask) -> No
     tried = {row.route for row in ROWS if row.object == "forged"}
     tried |= {row.route for row in ROWS if row.route.startswith("confirm.")}
     assert gaps == tried & gaps
-
-
-@pytest.fixture(autouse=True)
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Backup codes by the dozen: their seals are tested where they are made."""
-    monkeypatch.setattr(backup_codes, "MEMORY_KIB", 8)
 
 
 class World:

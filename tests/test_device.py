@@ -32,6 +32,7 @@ from portal.device import Kind, Options, backup_codes
 from portal.device.backup_codes import code_in
 from portal.device.tables import backup_codes as code_rows
 from portal.device.tables import code_sets, devices
+from tests import passwords
 from tests.authenticator import Authenticator, decode, encode
 from tests.conftest import ENVIRONMENT
 
@@ -61,12 +62,6 @@ def sokolova(app: Flask) -> Account:
 @pytest.fixture
 def orlov(app: Flask) -> Account:
     return new_account("p.orlov@sever-trakt.example")
-
-
-@pytest.fixture
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 at its least, where many codes are made and their seals are not what is tested."""
-    monkeypatch.setattr(backup_codes, "MEMORY_KIB", 8)
 
 
 def new_account(email: str) -> Account:
@@ -580,7 +575,7 @@ def test_what_has_no_form_of_a_code_is_none(typed: str) -> None:
     assert code_in(typed) is None
 
 
-def test_ten_codes_of_eighty_bits_are_made(sokolova: Account, cheap: None) -> None:
+def test_ten_codes_of_eighty_bits_are_made(sokolova: Account) -> None:
     codes = [code for _ in range(20) for code in act(device.make_codes, sokolova).codes]
     assert len(set(codes)) == 200
     for code in codes:
@@ -590,9 +585,10 @@ def test_ten_codes_of_eighty_bits_are_made(sokolova: Account, cheap: None) -> No
 
 
 def test_a_code_is_at_rest_what_is_promised(
-    sokolova: Account, everything_stored: Callable[[], bytes]
+    sokolova: Account, everything_stored: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Argon2id, 19 MiB, two passes, one lane, over a key that is not in the database."""
+    monkeypatch.setattr(backup_codes, "MEMORY_KIB", passwords.OWN_MEMORY_KIB)
     codes = with_codes(sokolova)
     with db.reading():
         salt = db.one(code_sets.select()).salt
@@ -607,7 +603,7 @@ def test_a_code_is_at_rest_what_is_promised(
         assert code.replace("-", "").encode() not in stored
 
 
-def test_new_codes_open_nothing_until_one_was_typed_back(sokolova: Account, cheap: None) -> None:
+def test_new_codes_open_nothing_until_one_was_typed_back(sokolova: Account) -> None:
     old = with_codes(sokolova)
     made = act(device.make_codes, sokolova)
     assert act(device.take_code, sokolova, made.codes[0], ADDRESS) is None
@@ -620,9 +616,7 @@ def test_new_codes_open_nothing_until_one_was_typed_back(sokolova: Account, chea
     assert act(device.take_code, sokolova, made.codes[9], ADDRESS)
 
 
-def test_codes_of_another_account_are_worth_nothing(
-    sokolova: Account, orlov: Account, cheap: None
-) -> None:
+def test_codes_of_another_account_are_worth_nothing(sokolova: Account, orlov: Account) -> None:
     codes, made = with_codes(orlov), act(device.make_codes, orlov)
     assert act(device.take_code, sokolova, codes[0], ADDRESS) is None
     assert not act(device.prove_codes, sokolova, made.set_id, made.codes[0], ADDRESS)
@@ -632,7 +626,7 @@ def test_codes_of_another_account_are_worth_nothing(
     assert act(device.take_code, orlov, codes[0], ADDRESS)
 
 
-def test_proving_a_set_twice_changes_nothing(sokolova: Account, cheap: None) -> None:
+def test_proving_a_set_twice_changes_nothing(sokolova: Account) -> None:
     made = act(device.make_codes, sokolova)
     assert act(device.prove_codes, sokolova, made.set_id, made.codes[0], ADDRESS)
     assert act(device.take_code, sokolova, made.codes[1], ADDRESS)
@@ -641,13 +635,13 @@ def test_proving_a_set_twice_changes_nothing(sokolova: Account, cheap: None) -> 
     assert lines(sokolova) == ["codes.made", "code.used"]
 
 
-def test_an_offer_is_dead_once_another_was_proved(sokolova: Account, cheap: None) -> None:
+def test_an_offer_is_dead_once_another_was_proved(sokolova: Account) -> None:
     first, second = (act(device.make_codes, sokolova) for _ in range(2))
     assert act(device.prove_codes, sokolova, second.set_id, second.codes[0], ADDRESS)
     assert not act(device.prove_codes, sokolova, first.set_id, first.codes[0], ADDRESS)
 
 
-def test_a_spent_code_is_replaced_at_once(sokolova: Account, cheap: None) -> None:
+def test_a_spent_code_is_replaced_at_once(sokolova: Account) -> None:
     codes = with_codes(sokolova)
     replacement = act(device.take_code, sokolova, codes[0], ADDRESS)
     assert replacement not in codes
@@ -656,7 +650,7 @@ def test_a_spent_code_is_replaced_at_once(sokolova: Account, cheap: None) -> Non
     assert lines(sokolova) == ["codes.made", "code.used", "code.used"]
 
 
-def test_only_codes_that_were_written_down_are_counted(sokolova: Account, cheap: None) -> None:
+def test_only_codes_that_were_written_down_are_counted(sokolova: Account) -> None:
     assert left(sokolova) == 0
     codes = with_codes(sokolova)
     for spent in range(1, 8):
@@ -672,7 +666,7 @@ def test_only_codes_that_were_written_down_are_counted(sokolova: Account, cheap:
     assert left(sokolova) == 4
 
 
-def test_keeping_a_replacement_keeps_no_offered_set(sokolova: Account, cheap: None) -> None:
+def test_keeping_a_replacement_keeps_no_offered_set(sokolova: Account) -> None:
     codes = with_codes(sokolova)
     assert act(device.take_code, sokolova, codes[0], ADDRESS)
     made = act(device.make_codes, sokolova)
@@ -681,7 +675,7 @@ def test_keeping_a_replacement_keeps_no_offered_set(sokolova: Account, cheap: No
     assert act(device.take_code, sokolova, made.codes[0], ADDRESS) is None
 
 
-def test_of_twenty_tries_at_once_one_spends_a_code(sokolova: Account, cheap: None) -> None:
+def test_of_twenty_tries_at_once_one_spends_a_code(sokolova: Account) -> None:
     codes = with_codes(sokolova)
     outcomes = at_once(device.take_code, sokolova, codes[0], ADDRESS)
     assert outcomes.pop(None) == AT_ONCE - 1
@@ -689,9 +683,7 @@ def test_of_twenty_tries_at_once_one_spends_a_code(sokolova: Account, cheap: Non
     assert left(sokolova) == 9
 
 
-def test_codes_outlive_a_rotated_data_key(
-    sokolova: Account, environment: dict[str, str], cheap: None
-) -> None:
+def test_codes_outlive_a_rotated_data_key(sokolova: Account, environment: dict[str, str]) -> None:
     codes = with_codes(sokolova)
     old_key = environment["PORTAL_DATA_KEYS"]
     config.use(config.load(environment | {"PORTAL_DATA_KEYS": f"{NEW_KEY},{old_key}"}))
@@ -703,7 +695,7 @@ def test_codes_outlive_a_rotated_data_key(
 
 
 def test_what_has_no_form_of_a_code_takes_as_long(
-    sokolova: Account, orlov: Account, cheap: None, monkeypatch: pytest.MonkeyPatch
+    sokolova: Account, orlov: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_codes(sokolova)
     worked = []
@@ -775,7 +767,7 @@ def test_of_two_last_devices_dropped_at_once_one_stays(sokolova: Account) -> Non
         assert len(devices_of(sokolova)) == 1
 
 
-def test_what_was_lost_stops_working(sokolova: Account, cheap: None, time: Time) -> None:
+def test_what_was_lost_stops_working(sokolova: Account, time: Time) -> None:
     passkey, codes = with_passkey(sokolova), with_codes(sokolova)
     offered = act(device.make_codes, sokolova)
     time.passes(days=1)
@@ -795,9 +787,7 @@ def test_what_was_lost_stops_working(sokolova: Account, cheap: None, time: Time)
     assert left(sokolova) == 10, "codes made since the new device stay"
 
 
-def test_everything_is_dropped_once_and_of_nobody_else(
-    sokolova: Account, orlov: Account, cheap: None
-) -> None:
+def test_everything_is_dropped_once_and_of_nobody_else(sokolova: Account, orlov: Account) -> None:
     with_app(sokolova)
     with_passkey(sokolova)
     with_codes(sokolova)
@@ -817,7 +807,7 @@ def test_everything_is_dropped_once_and_of_nobody_else(
 
 
 def test_the_journal_and_the_database_say_no_secret(
-    sokolova: Account, cheap: None, everything_stored: Callable[[], bytes]
+    sokolova: Account, everything_stored: Callable[[], bytes]
 ) -> None:
     secret = device.new_secret()
     assert act(device.add_totp, sokolova, secret, digits(secret), "Телефон Анны", ADDRESS)
@@ -1006,9 +996,7 @@ class Walk(RuleBasedStateMachine):
 
 
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")
-def test_any_order_of_steps_keeps_what_must_hold(
-    tmp_path: Path, empty_database: Path, cheap: None
-) -> None:
+def test_any_order_of_steps_keeps_what_must_hold(tmp_path: Path, empty_database: Path) -> None:
     (tmp_path / "portal.db").write_bytes(empty_database.read_bytes())
     url = {"PORTAL_DATABASE_URL": f"sqlite:///{tmp_path}/portal.db"}
     Walk.app = create_app(config.load(ENVIRONMENT | url))

@@ -11,7 +11,6 @@ from sqlalchemy import select
 
 from portal import clock
 from portal.database import db, metadata
-from portal.device import backup_codes
 from portal.routes import devices
 from tests.authenticator import Authenticator
 from tests.people import (
@@ -48,12 +47,6 @@ ADD, NEW_CODES, KEPT = "Добавить устройство", "Получит�
 ADD_APP, ADD_KEY, BY_KEY = "Добавить приложение", "Добавить ключ доступа", "Войти с ключом доступа"
 DROP, END = "Удалить", "Завершить"
 CHANGE, CONFIRM = "Изменить", "Подтвердить"
-
-
-@pytest.fixture(autouse=True)
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Backup codes by the dozen: their seals are tested where they are made."""
-    monkeypatch.setattr(backup_codes, "MEMORY_KIB", 8)
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from portal import pages
 from portal.account import Role, session
 from portal.account.session import Stage
 from portal.database import db
-from portal.device import backup_codes
 from tests.browser import Browser, Page
 from tests.corpus import CORPUS
 from tests.hostile import FORM, INSIDE, OUTSIDE, Reply, ask, check, rows
@@ -70,12 +69,6 @@ COUNTED = {
 }
 UNCOUNTED_TABLES = {"uses", "wrong_passwords"}
 NOTED = ("denied", "forged", "paused", "refused", "wrong")  # how lines end that say so
-
-
-@pytest.fixture(autouse=True)
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Backup codes and passwords by the dozen: their cost is tested where they are made."""
-    monkeypatch.setattr(backup_codes, "MEMORY_KIB", 8)
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ import structlog
 from portal import account, clock, logs
 from portal.account import Role
 from portal.database import db
-from portal.device import backup_codes
 from tests.lost_device import CHROME, Loss, Witness, code_in
 from tests.people import (
     BACKUP_CODE,
@@ -79,11 +78,8 @@ class Story:
 
 
 @pytest.fixture
-def story(
-    new_browser: NewBrowser, post: Post, keep: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> Story:
+def story(new_browser: NewBrowser, post: Post, keep: Callable[..., None]) -> Story:
     """Somebody comes by invitation, forgets the password, spends codes, and loses everything."""
-    monkeypatch.setattr(backup_codes, "MEMORY_KIB", 8)
     keep("ORG-3")
     keep()
     told = Story(post)

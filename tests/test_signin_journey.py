@@ -15,7 +15,6 @@ from portal import account, clock, device, journal, language
 from portal.account import Role
 from portal.account.tables import sessions
 from portal.database import db, metadata
-from portal.device import backup_codes
 from tests.authenticator import Authenticator
 from tests.browser import squeeze
 from tests.people import (
@@ -52,12 +51,6 @@ ELSEWHERE = "10.20.9.99"
 CHOOSE, ADD, KEPT, ENTER = "Продолжить", "Добавить приложение", "Коды сохранены", "Войти"
 WRITTEN_DOWN = "Код записан"
 DAYS_AND_HOURS = r"\d\d\.\d\d\.\d{4}\sв\s\d\d:\d\d\sмск"  # with blanks that do not break, too
-
-
-@pytest.fixture(autouse=True)
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Backup codes by the dozen: their seals are tested where they are made."""
-    monkeypatch.setattr(backup_codes, "MEMORY_KIB", 8)
 
 
 @pytest.fixture

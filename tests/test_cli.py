@@ -139,6 +139,7 @@ def test_of_a_database_that_was_never_made_there_is_no_copy(
     assert not (tmp_path / "copy").exists()
 
 
+@pytest.mark.sqlite
 def test_a_delivery_that_was_interrupted_says_so(
     environment: dict[str, str], tmp_path: Path, app: Flask
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_delivery_that_was_interrupted_says_so(
     assert "delivery interrupted" in said
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "command",
     [
@@ -754,6 +756,7 @@ def serve(environment: dict[str, str], *options: str) -> subprocess.CompletedPro
     )
 
 
+@pytest.mark.sqlite
 def test_a_port_that_is_taken_is_refused_in_a_sentence(environment: dict[str, str]) -> None:
     with create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -763,6 +766,7 @@ def test_a_port_that_is_taken_is_refused_in_a_sentence(environment: dict[str, st
     assert f"port {port} cannot be used" in ended.stderr
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -780,6 +784,7 @@ def test_where_nobody_can_listen_is_refused_in_a_sentence(
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.sqlite
 def test_a_socket_of_somebody_else_is_refused_in_a_sentence(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -798,6 +803,7 @@ def test_a_socket_of_somebody_else_is_refused_in_a_sentence(
     assert file.exists()
 
 
+@pytest.mark.sqlite
 def test_the_socket_of_a_server_that_was_killed_is_in_nobodys_way(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

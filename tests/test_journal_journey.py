@@ -314,11 +314,11 @@ def test_everybody_reads_their_own(administrator: Person, new_browser: NewBrowse
             person.sign_in(new_browser()).open("/devices").follow("Журнал моей учётной записи")
         )
         assert browser.page.heading == "Мой журнал"
-        assert browser.every("sentence")[0] == "Вход, второй фактор: приложение с кодами"
+        assert browser.every("sentence")[0] == "Вход, второй фактор: приложение-аутентификатор"
         rows = cells(browser, browser.page.links["Скачать (CSV)"])
         assert len(rows) == 1 + len(browser.every("sentence"))
         browser.press("Показать", kind="devices")
-        assert browser.every("sentence") == ["Добавлено устройство: приложение с кодами"]
+        assert browser.every("sentence") == ["Добавлено устройство: приложение-аутентификатор"]
         assert browser.open("/journal?kind=data").status == 404
 
 
@@ -329,7 +329,7 @@ def test_an_administrator_reads_an_own_operational_users(
     mate.sign_in(new_browser("10.20.4.50"))
     reader.open(f"/people/{mate.account.id}/journal")
     assert "Орлов Олег Олегович" in reader
-    assert reader.every("sentence")[0] == "Вход, второй фактор: приложение с кодами"
+    assert reader.every("sentence")[0] == "Вход, второй фактор: приложение-аутентификатор"
     assert reader.every("who")[0] == "Орлов Олег Олегович · 10.20.4.50"
     assert len(cells(reader, f"/people/{mate.account.id}/journal.csv")) > 2
 

@@ -288,7 +288,7 @@ DENIED = {  # why there is no recovery; its sentences for the phone call are lon
     Refusal.GUESSED: _("слишком много отказов за сутки"),
 }
 FACTORS = {
-    "totp": _("приложение с кодами"),
+    "totp": _("приложение-аутентификатор"),
     "passkey": _("ключ доступа"),
     "code": _("резервный код"),
     "enrolment": _("новое устройство"),

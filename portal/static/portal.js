@@ -18,20 +18,22 @@
 
   const look = () => {
     const here = root();
+    if (!here) return;
+    const { state, version } = here.dataset;
     // The source says to the server which part is asked for; without it the whole page comes.
-    if (here) htmx.ajax("GET", here.dataset.state, { source: here, target: `#${here.id}`, swap: "outerMorph" });
+    htmx.ajax("GET", `${state}?seen=${version}`, { source: here, target: `#${here.id}`, swap: "outerMorph" });
   };
 
-  // The popup: modal, closed by Esc and by its own link alike.
+  // The popup: modal, closed by Esc and by its own link alike. In a pause it has no field.
   const showPopup = () => {
     const popup = document.querySelector("dialog#code");
-    if (!popup) awaited?.abort();
-    if (!popup || popup.matches(":modal")) return;
-    popup.close();
-    popup.showModal();
-    const field = popup.querySelector("#code-input");
-    field.focus();
-    offerCodeFromSms(field);
+    const field = popup?.querySelector("#code-input") ?? null;
+    if (popup && !popup.matches(":modal")) {
+      popup.close();
+      popup.showModal();
+      field?.focus();
+    }
+    if (field !== offered) offerCodeFromSms(field);
   };
   document.addEventListener("cancel", (event) => {
     if (event.target.id !== "code") return;
@@ -40,9 +42,12 @@
   }, true);
 
   // WebOTP: the phone's browser offers the code of an SMS whose last line names this site.
+  let offered = null; // the field that it would be put into
   let awaited = null;
   const offerCodeFromSms = (field) => {
-    if (!("OTPCredential" in window)) return;
+    awaited?.abort();
+    offered = field;
+    if (!field || !("OTPCredential" in window)) return;
     awaited = new AbortController();
     navigator.credentials
       .get({ otp: { transport: ["sms"] }, signal: awaited.signal })

@@ -168,27 +168,39 @@ def test_typed_digits_survive_news_from_the_server(popup: Page, post: Post) -> N
     assert is_modal(popup)
 
 
-def test_an_answer_outlives_a_look_that_was_asked_for_before(popup: Page, watch: Watch) -> None:
+RETURNS = "dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))"
+
+
+@pytest.mark.parametrize("comes", ["in its turn", "because the window is shown again"])
+def test_an_answer_outlives_a_look_that_was_asked_for_before(
+    popup: Page, watch: Watch, comes: str
+) -> None:
     watch.means(422)
     held: list[Route] = []
 
     def hold(route: Route) -> None:
-        held.append(route)
+        if route.request.method == "GET":
+            held.append(route)
+        else:
+            route.continue_()
 
-    popup.route(re.compile("seen="), hold)
-    with popup.expect_request(re.compile("seen=")):
-        popup.clock.run_for(3_000)
+    popup.route(re.compile("/code"), hold)
+    with popup.expect_request(re.compile("/code")):
+        if comes == "in its turn":
+            popup.clock.run_for(3_000)
+        else:
+            popup.evaluate(RETURNS)
     popup.get_by_test_id("code").press_sequentially("000000")
     error = popup.get_by_test_id("code-error")
     expect(error).to_contain_text("Неверный код")
-    with popup.expect_response(re.compile("seen=")):
+    with popup.expect_response(lambda answer: answer.request.method == "GET"):
         held[0].continue_()
     popup.evaluate("() => new Promise(requestAnimationFrame)")
     expect(error).to_contain_text("Неверный код")
     assert is_modal(popup)
 
 
-def test_ten_wrong_codes_pause_the_popup(popup: Page, post: Post, time: Time, watch: Watch) -> None:
+def type_ten_wrong_codes(popup: Page, post: Post, time: Time, watch: Watch) -> None:
     watch.means(422, 429)
     error = popup.get_by_test_id("code-error")
     for round in range(2):
@@ -204,7 +216,17 @@ def test_ten_wrong_codes_pause_the_popup(popup: Page, post: Post, time: Time, wa
             popup.get_by_test_id("send-again").click()
             expect(error).to_have_count(0)
     expect(error).to_contain_text("Слишком много неверных кодов")
+
+
+def test_ten_wrong_codes_pause_the_popup(popup: Page, post: Post, time: Time, watch: Watch) -> None:
+    type_ten_wrong_codes(popup, post, time, watch)
     expect(popup.get_by_test_id("send-again")).to_contain_text(re.compile(r"через 1[45]:\d\d"))
+    popup.get_by_test_id("close").click()
+    popup.get_by_test_id("confirm-phone").click()
+    expect(popup.get_by_test_id("code-error")).to_contain_text("Слишком много неверных кодов")
+    assert is_modal(popup)
+    popup.reload()
+    expect(popup.get_by_test_id("confirm-phone")).to_be_visible()
 
 
 OPERATING_SYSTEM = """
@@ -226,6 +248,21 @@ def test_the_code_of_an_sms_fills_itself_in(opened: Page, post: Post) -> None:
     expect(opened.get_by_role("dialog")).to_have_count(0)
     assert not opened.evaluate("isAwaited()")
     open_popup(opened)
+    opened.evaluate("code => smsComes(code)", post.code())
+    expect(opened.get_by_test_id("phone-status")).to_have_text(CONFIRMED)
+
+
+def test_the_code_after_a_pause_fills_itself_in_too(
+    opened: Page, post: Post, time: Time, watch: Watch
+) -> None:
+    opened.add_init_script(OPERATING_SYSTEM)
+    opened.clock.install()
+    opened.reload()
+    type_ten_wrong_codes(open_popup(opened), post, time, watch)
+    time.passes(minutes=16)
+    opened.clock.run_for(16 * 60_000)
+    opened.get_by_test_id("send-again").click()
+    expect(opened.get_by_test_id("code")).to_be_focused()
     opened.evaluate("code => smsComes(code)", post.code())
     expect(opened.get_by_test_id("phone-status")).to_have_text(CONFIRMED)
 

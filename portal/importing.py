@@ -353,9 +353,11 @@ def _encoding(path: Path) -> str:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    if path.exists() and not path.is_file():  # a pipe is read but once
-        raise UnreadableFileError(_("Это не файл. Сохраните его на диск и назовите путь к нему."))
     try:
+        if path.exists() and not path.is_file():  # a pipe is read but once
+            raise UnreadableFileError(
+                _("Это не файл. Сохраните его на диск и назовите путь к нему.")
+            )
         with path.open("rb") as file:
             yield from iter(lambda: file.read(1 << 20), b"")
     except OSError as error:

@@ -318,7 +318,7 @@ def test_a_file_that_is_no_such_table_is_not_read(file: Path, content: bytes, re
 
 def test_a_file_that_is_not_there_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(pipe := tmp_path / "pipe")  # would be read twice
-    for path in (tmp_path / "none.csv", tmp_path, pipe):
+    for path in (tmp_path / "none.csv", tmp_path / ("x" * 300), tmp_path, pipe):
         with pytest.raises(UnreadableFileError):
             list(importing.read(path))
         with pytest.raises(UnreadableFileError):

@@ -143,16 +143,17 @@ class Postgresql:
             raise FileNotFoundError("pg_dump is not there: install the PostgreSQL client.")
         where = dict(self._where)
         secret = str(where.pop("password", "")).replace("\\", r"\\").replace(":", r"\:")
+        alone: list[str] = []
         with NamedTemporaryFile("w") as passwords, new_file(file) as output:
             if secret:  # on the command line everybody on this machine could read it
                 passwords.write(f"*:*:*:*:{secret}\n")
                 passwords.flush()
                 where["passfile"] = passwords.name
+                # pg_dump would take a password of the environment before that of the URL.
+                alone = ["/usr/bin/env", "-u", "PGPASSWORD"]
             named = conninfo.make_conninfo(**where)  # type: ignore[arg-type]
-            command = [program, "--format=custom", f"--dbname={named}"]
-            # pg_dump would take a password of the environment before that of the URL.
-            alone = ["/usr/bin/env", "-u", "PGPASSWORD"]
-            subprocess.run([*alone, *command], stdout=output, check=True)
+            command = [*alone, program, "--format=custom", f"--dbname={named}"]
+            subprocess.run(command, stdout=output, check=True)
 
     def dispose(self) -> None:
         for engine in self._engines:

@@ -336,6 +336,7 @@ def test_letters_have_the_subjects_that_others_rely_on(written: Callable[..., Le
 
 def test_the_longest_comment_leaves(written: Callable[..., Letter]) -> None:
     letter = written("reported", comment="Ы" * 2000)
+    assert "\n\nhttp" in letter.text
     assert "Ы" * 2000 in letter.text
     assert "Ы" * 2000 in letter.html
     assert max(map(len, letter.raw.split(b"\r\n"))) < 998

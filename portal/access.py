@@ -149,6 +149,11 @@ def start() -> str:
     came_for = cookie.pop(CAME_FOR, None)
     if came_for and _is_for_me(came_for):
         return str(came_for)
+    return first_page()
+
+
+def first_page() -> str:
+    """Where somebody of this role begins."""
     return url_for(STARTS[me().role])
 
 
@@ -208,7 +213,7 @@ def refuse() -> Response:
         403,
         _("Эта страница не для вашей роли"),
         _("Если она вам нужна, обратитесь к администратору организации или в поддержку."),
-        way=(url_for(STARTS[me().role]), _("К вашей первой странице")),
+        way=(first_page(), _("К вашей первой странице")),
     )
 
 

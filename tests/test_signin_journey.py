@@ -887,6 +887,17 @@ def test_an_administrator_gets_to_the_person_they_came_for(
     assert administrator.sign_in(browser).path == "/organisations", "it was wanted once"
 
 
+def test_the_first_page_is_nobodys_way_back(petrov: Person, browser: Browser, time: Time) -> None:
+    administrator = enrol("a@sever-trakt.example", Role.ADMINISTRATOR)
+    administrator.sign_in(browser)
+    wanted = f"/people/{petrov.account.id}/reset"
+    time.passes(minutes=6)
+    assert browser.open(wanted).path == "/check"
+    assert browser.open("/").path == "/organisations"
+    next_code()
+    assert browser.open("/check").press("Подтвердить", code=administrator.code).path == wanted
+
+
 def test_a_page_that_a_session_ran_out_on_is_not_the_next_persons(
     keep: Callable[..., None], browser: Browser, time: Time
 ) -> None:

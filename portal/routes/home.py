@@ -16,7 +16,7 @@ bp = Blueprint("home", __name__)
 def home() -> ResponseReturnValue:
     """Where nobody is signed in; who is goes to their own first page."""
     if access.at_stage(Stage.FULL) and networks.is_staff(g.address):
-        return redirect(access.start(), 303)
+        return redirect(access.first_page(), 303)
     return respond("home.html")
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pysqlite3
 from sqlalchemy import Connection, Engine, NullPool, RootTransaction, create_engine, event
@@ -154,7 +153,7 @@ _patience = _Patience()
 def _engine(path: Path, *, writes: bool, checks_references: bool = True) -> Engine:
     """An engine for reading, each statement on its own, or for writing, the lock taken first."""
     level = {} if writes else {"isolation_level": "AUTOCOMMIT"}
-    file = f"file:{quote(str(path))}?mode=rw"  # never made by who only opens it
+    file = f"{path.absolute().as_uri()}?mode=rw"  # never made by who only opens it
 
     def connect() -> Any:
         return pysqlite3.connect(file, uri=True, check_same_thread=False)

@@ -25,6 +25,8 @@ NOT_MADE = re.compile(
     r"unable to open database file|no such (table|column)|(relation|column) .* does not exist"
 )
 
+IS_IT_MADE = "Is PORTAL_DATABASE_URL right, and was it made by `portal database upgrade`?"
+
 
 def main() -> None:
     """Run a command; a bad setting ends it with one sentence."""
@@ -45,6 +47,6 @@ def main() -> None:
         raise  # what we wrote is wrong, not the database
     except DatabaseError as error:
         reason = str(error.orig).partition("\n")[0]
-        advice = " Was it made by `portal database upgrade`?" if NOT_MADE.search(reason) else ""
+        advice = f" {IS_IT_MADE}" if NOT_MADE.search(reason) else ""
         click.echo(f"portal: the database cannot be used ({reason}).{advice}", err=True)
         sys.exit(2)

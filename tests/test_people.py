@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portal import account, organisation, recovery
+from portal import account, config, organisation, recovery
 from portal.account import Role
 from portal.database import db
 from portal.device.tables import devices
+from portal.keys import UnreadableError
 from portal.recovery import Reason, Standing
 from tests.browser import Browser, squeeze
 from tests.conftest import LOMOVA
@@ -588,6 +589,16 @@ def test_a_colleague_is_not_invited_twice(
     assert len(everything()["accounts"]) == before
     assert known(EMAIL).role is Role.OPERATOR
     assert SUBJECT not in loss.subjects()
+
+
+def test_without_the_key_of_accounts_nobody_is_taken_for_new(
+    boss: Person, environment: dict[str, str]
+) -> None:
+    enrol(NEW, Role.OPERATOR)
+    other = environment["PORTAL_DATA_KEYS"].replace("dGVzdHM", "ZGVzdHM")
+    config.use(config.load(environment | {"PORTAL_DATA_KEYS": other}))
+    with db.writing(), pytest.raises(UnreadableError, match=r"accounts\.email"):
+        account.invite_person(boss.account, "ORG-004217", NEW, Role.OPERATOR, "", "", "")
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMINISTRATOR, Role.SPECIALIST])

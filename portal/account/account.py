@@ -6,14 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import LargeBinary, bindparam, func, insert, select, type_coerce
+from sqlalchemy import bindparam, func, insert, select
 
 from portal import checks, clock, journal, keys, outbox, proofs
 from portal.account.tables import account_changes, accounts
 from portal.checks import LONGEST_EMAIL, BadValueError
 from portal.config import Network
-from portal.database import db
-from portal.keys import KEY_ID_BYTES
+from portal.database import db, key_ids
 from portal.language import gettext as _
 from portal.language import mark
 from portal.networks import parse_networks
@@ -108,9 +107,7 @@ COLUMNS = (
     accounts.c.suspended_at,
 )
 _FIND = select(*COLUMNS).where(accounts.c.id == bindparam("id"))
-_KEYS_IN_USE = select(
-    func.substr(type_coerce(accounts.c.email, LargeBinary), 1, KEY_ID_BYTES).label("id")
-).distinct()
+_KEYS_IN_USE = key_ids(accounts.c.email)
 _FIND_BY_EMAIL = select(*COLUMNS).where(accounts.c.email_fingerprint == bindparam("fingerprint"))
 _REMEMBER = insert(account_changes)
 _ORGANISATIONS = (

@@ -15,6 +15,7 @@ from portal.account.account import (
     create,
     find_by_email,
     is_of,
+    must_be_readable,
     read,
 )
 from portal.account.links import invite_again, send_invitation
@@ -138,6 +139,7 @@ def invite_person(
         chain, actor = administrator.chain, administrator.id
         journal.record(chain, "invitation.refused", actor, address, organisation=organisation_id)
         return NotInvited.ELSEWHERE
+    must_be_readable()  # or the email may be that of an account which cannot be found
     made = create(email, role, organisation_id, name, phone, administrator.id)
     send_invitation(made, administrator.id)
     return made

@@ -9,7 +9,7 @@ import click
 from portal import account, checks, organisation, recovery
 from portal.account import Account, Invited, NotAllowedError, Role
 from portal.checks import BadValueError
-from portal.cli.group import ACTOR, people_readable, portal
+from portal.cli.group import ACTOR, portal, readable
 from portal.database import db
 
 ROLES = click.Choice([role.value for role in Role])
@@ -45,7 +45,7 @@ def invite_account(
     email: str, role: str, organisation_id: str | None, name: str, phone: str
 ) -> None:
     """Invite somebody by letter. Who was invited before and never came gets a new one."""
-    with people_readable(), _sentences():
+    with readable(), _sentences():
         email, name, phone = _email(email), _name(name), _phone(phone)
         with db.writing():
             if organisation_id is not None and organisation.find(organisation_id) is None:
@@ -75,7 +75,7 @@ def change_account(
         raise click.UsageError(
             "Say what to change: --email, --name, --phone, --role, --suspend or --restore."
         )
-    with people_readable(), _sentences():
+    with readable(), _sentences():
         values = {
             "name": None if name is None else _name(name),
             "phone": None if phone is None else _phone(phone),

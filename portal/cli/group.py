@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import click
 
-from portal import account, create_app
+from portal import account, create_app, organisation
 from portal.database import db
 
 ACTOR = "command"  # who does it, in the journal
@@ -17,12 +17,18 @@ def portal() -> None:
 
 
 @contextmanager
-def people_readable() -> Iterator[None]:
-    """The application, for what looks for people: with a key missing they would be taken for new.
+def readable() -> Iterator[None]:
+    """The application, for what needs every data key: without one, people would be taken for new.
 
     Raises keys.UnreadableError.
     """
     with create_app().app_context():
         with db.reading():
-            account.must_be_readable()
+            must_be_readable()
         yield
+
+
+def must_be_readable() -> None:
+    """Raise keys.UnreadableError where a data key is missing that people or records are under."""
+    account.must_be_readable()
+    organisation.must_be_readable()

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from portal import account, create_app, exporting, importing, importing_facts, organisation
 from portal.account import NotAllowedError, Role
-from portal.cli.group import ACTOR, people_readable, portal
+from portal.cli.group import ACTOR, portal, readable
 from portal.database import db
 from portal.importing import COLUMN_OF, Tally
 from portal.organisation import ORGANISATION_FIELDS, PERSON_FIELDS, Organisation, organisations
@@ -45,7 +45,7 @@ def organisations_group() -> None:
 def import_organisations(file: Path, *, dry_run: bool, invite_administrators: bool) -> None:
     """Keep the organisations of a CSV file; report each line that is refused."""
     invited = failed = 0
-    with people_readable():
+    with readable():
         tally = _import(file, importing.import_file, dry_run=dry_run)
         if invite_administrators and not dry_run:
             invited, failed = _invite_administrators(file)
@@ -119,7 +119,7 @@ def facts_group() -> None:
 @click.option("--dry-run", is_flag=True, help="Check everything, keep nothing.")
 def import_facts(file: Path, *, dry_run: bool) -> None:
     """Keep the facts of a CSV file; report each line that is refused."""
-    with create_app().app_context():
+    with readable():
         tally = _import(file, importing_facts.import_file, dry_run=dry_run)
     click.echo(
         f"Новых: {tally.new}, без изменений: {tally.same}, отклонено строк: {tally.refused}."

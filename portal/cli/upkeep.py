@@ -9,8 +9,8 @@ from subprocess import CalledProcessError
 import click
 from tqdm import tqdm
 
-from portal import account, create_app, journal, schema
-from portal.cli.group import people_readable, portal
+from portal import create_app, journal, schema
+from portal.cli.group import must_be_readable, portal, readable
 from portal.database import db
 from portal.journal import Stored
 
@@ -44,7 +44,7 @@ def check() -> None:
     with create_app().app_context(), db.reading():
         current = schema.is_current()
         if current:
-            account.must_be_readable()
+            must_be_readable()
     if not current:
         click.echo("The schema is not this version's: run `portal database upgrade`.", err=True)
         sys.exit(1)
@@ -78,7 +78,7 @@ def journal_group() -> None:
 @journal_group.command()
 def verify() -> None:
     """Check the chains of events; exit status 1 and the first broken line if one is."""
-    with people_readable(), db.reading():
+    with readable(), db.reading():
         broken = journal.first_broken_line(_shown)
     if broken:
         click.echo(f"Цепочка {broken.chain} нарушена в строке {broken.number}.")

@@ -15,7 +15,7 @@ OperationalError says that the database is busy, instead of after BUSY_SECONDS.
 
 from portal.database.database import Database, db
 from portal.database.dbms import BUSY_SECONDS, Overtaken
-from portal.database.tables import LARGEST, Encrypted, Moment, metadata
+from portal.database.tables import LARGEST, Encrypted, Moment, key_ids, metadata
 
 __all__ = [
     "BUSY_SECONDS",
@@ -25,5 +25,6 @@ __all__ = [
     "Moment",
     "Overtaken",
     "db",
+    "key_ids",
     "metadata",
 ]

@@ -2,7 +2,17 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, Dialect, LargeBinary, MetaData
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Dialect,
+    LargeBinary,
+    MetaData,
+    Select,
+    func,
+    select,
+    type_coerce,
+)
 from sqlalchemy.types import TypeDecorator
 
 from portal import keys
@@ -54,3 +64,9 @@ class Encrypted(TypeDecorator[str]):
 
     def process_result_value(self, value: bytes | None, _dialect: object) -> str | None:
         return None if value is None else keys.decrypt(value, self.place)
+
+
+def key_ids(column: Column[str]) -> Select[tuple[bytes]]:
+    """The question under which data keys an encrypted column's values are (`keys.must_know`)."""
+    first = func.substr(type_coerce(column, LargeBinary), 1, keys.KEY_ID_BYTES)
+    return select(first.label("id")).distinct()

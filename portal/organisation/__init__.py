@@ -36,6 +36,7 @@ from portal.organisation.organisation import (
     find,
     find_record,
     keep_verified,
+    must_be_readable,
     save,
 )
 from portal.organisation.record import (
@@ -89,6 +90,7 @@ __all__ = [
     "memberships",
     "merge",
     "misfits",
+    "must_be_readable",
     "organisations",
     "person_after",
     "preview",

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 
-from portal import clock, journal, networks, proofs
+from portal import clock, journal, keys, networks, proofs
 from portal.config import Network
-from portal.database import db
+from portal.database import db, key_ids
 from portal.organisation import words
 from portal.organisation.record import Details, differences, fingerprints
 from portal.organisation.status import (
@@ -35,6 +35,10 @@ _FIND = (
     .join(records, records.c.id == organisations.c.record_id)
     .where(organisations.c.id == bindparam("id"))
 )
+_KEYS_IN_USE = {
+    "records.details": key_ids(records.c.details),
+    "organisations.administrator_email": key_ids(organisations.c.administrator_email),
+}
 _FIND_RECORD = select(records).where(records.c.id == bindparam("of"))
 _ADD = insert(organisations)
 _ADD_RECORD = insert(records).returning(records.c.id)
@@ -117,6 +121,12 @@ class Organisation:
     def is_specialists_turn(self) -> bool:
         """Whether a specialist's word is awaited."""
         return self.status in SPECIALISTS_TURN
+
+
+def must_be_readable() -> None:
+    """Raise keys.UnreadableError where a data key is missing that records are under."""
+    for place, question in _KEYS_IN_USE.items():
+        keys.must_know((bytes(row.id) for row in db.all(question)), place)
 
 
 def find(id: str) -> Organisation | None:

@@ -39,24 +39,21 @@ def prepare(host: str, port: int) -> None:
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - every address of this machine, reached by this one
         host = "127.0.0.1"
     shown = f"[{host}]" if ":" in host else host
-    known = _left_behind()
-    defaults = {
-        "PORTAL_SECRET_KEY": known.get("PORTAL_SECRET_KEY") or _new_key(),
-        "PORTAL_DATA_KEYS": known.get("PORTAL_DATA_KEYS") or _new_key(),
-        "PORTAL_BASE_URL": f"http://{shown}:{port}",
-        "PORTAL_SECURE_NETWORKS": "127.0.0.0/8,::1/128",
-        "PORTAL_MAIL_URL": "inbox:",
-        "PORTAL_SMS_URL": "inbox:",
-        "PORTAL_METRICS_FOLDER": "instance/metrics",
-        "PORTAL_OPERATIONS_URL": "https://izkt.example",  # none is there; the page shows its links
-    }
     try:
-        ENVIRONMENT.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            file.truncate()
-            file.writelines(f'{name}="${{{name}:-{value}}}"\n' for name, value in defaults.items())
+        known = _left_behind()
+        defaults = {
+            "PORTAL_SECRET_KEY": known.get("PORTAL_SECRET_KEY") or _new_key(),
+            "PORTAL_DATA_KEYS": known.get("PORTAL_DATA_KEYS") or _new_key(),
+            "PORTAL_BASE_URL": f"http://{shown}:{port}",
+            "PORTAL_SECURE_NETWORKS": "127.0.0.0/8,::1/128",
+            "PORTAL_MAIL_URL": "inbox:",
+            "PORTAL_SMS_URL": "inbox:",
+            "PORTAL_METRICS_FOLDER": "instance/metrics",
+            "PORTAL_OPERATIONS_URL": "https://izkt.example",  # nobody is there
+        }
+        _leave(defaults)
     except OSError as error:
-        click.echo(f"portal: {ENVIRONMENT} cannot be written: {error.strerror}.", err=True)
+        click.echo(f"portal: {ENVIRONMENT} cannot be used: {error.strerror}.", err=True)
         sys.exit(2)
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
@@ -67,6 +64,13 @@ def _left_behind() -> dict[str, str]:
     if not ENVIRONMENT.exists():
         return {}
     return dict(LEFT.findall(ENVIRONMENT.read_text()))
+
+
+def _leave(defaults: dict[str, str]) -> None:
+    ENVIRONMENT.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.truncate()
+        file.writelines(f'{name}="${{{name}:-{value}}}"\n' for name, value in defaults.items())
 
 
 def _new_key() -> str:

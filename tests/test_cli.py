@@ -161,6 +161,7 @@ def test_a_delivery_that_was_interrupted_says_so(
         ("sweep", "--account", "s1@izkt.example"),
         ("journal", "verify"),
         ("database", "check"),
+        ("facts", "import", "none.csv"),
     ],
 )
 def test_without_the_key_of_accounts_nobody_is_taken_for_new(
@@ -177,6 +178,18 @@ def test_without_the_key_of_accounts_nobody_is_taken_for_new(
     assert count(accounts) == 1
     both = {"PORTAL_DATA_KEYS": f"{other['PORTAL_DATA_KEYS']},{environment['PORTAL_DATA_KEYS']}"}
     assert portal(environment | both, "journal", "verify") == (0, "Журнал цел.\n")
+
+
+@pytest.mark.sqlite
+def test_a_missing_key_of_records_is_named(
+    environment: dict[str, str], keep: Callable[..., None]
+) -> None:
+    keep()
+    other = environment | {"PORTAL_DATA_KEYS": keys_new()}
+    for command in (("database", "check"), ("journal", "verify")):
+        status, said = portal(other, *command)
+        assert status == 2
+        assert said.startswith("portal: records.details: no key in PORTAL_DATA_KEYS")
 
 
 def keys_new() -> str:
@@ -771,8 +784,9 @@ def test_a_port_that_is_taken_is_refused_in_a_sentence(environment: dict[str, st
     ("options", "said"),
     [
         (("--host", "localhost"), "portal: --host localhost is no IP address.\n"),
+        (("--socket", f"/tmp/{'x' * 120}"), "xx cannot be used: AF_UNIX path too long.\n"),
         (("--port", "70000"), "70000 is not in the range"),
-        (("--socket", "/nowhere/web"), "portal: /nowhere/web cannot be used: nothing can be made"),
+        (("--socket", "/nowhere/web"), "portal: /nowhere/web cannot be used: No such file"),
     ],
 )
 def test_where_nobody_can_listen_is_refused_in_a_sentence(
@@ -782,6 +796,16 @@ def test_where_nobody_can_listen_is_refused_in_a_sentence(
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.sqlite
+def test_where_nobody_can_listen_nothing_is_begun(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, said = portal(environment, "run", "--host", "localhost")
+    assert (status, said) == (2, "portal: --host localhost is no IP address.\n")
+    assert not (tmp_path / "instance").exists()
 
 
 @pytest.mark.sqlite

@@ -135,10 +135,11 @@ def _must_be_nobodys(path: Path) -> None:
     reason = "there is something else"
     try:
         if not path.exists():
-            if os.access(path.parent, os.W_OK | os.X_OK):
-                return
-            reason = "nothing can be made in its folder"
-        elif path.is_socket():
+            with new_socket(AF_UNIX) as ours:
+                ours.bind(str(path))
+            path.unlink()
+            return
+        if path.is_socket():
             with new_socket(AF_UNIX) as client:
                 code = client.connect_ex(str(path))
             if code == ECONNREFUSED:
@@ -146,7 +147,7 @@ def _must_be_nobodys(path: Path) -> None:
                 return
             reason = os.strerror(code) if code else "somebody listens there"
     except OSError as error:
-        reason = str(error.strerror)
+        reason = error.strerror or str(error)
     click.echo(f"portal: {path} cannot be used: {reason}.", err=True)
     sys.exit(2)
 
@@ -256,6 +257,7 @@ def run(*, demo: bool, host: str, port: int) -> None:
     """Run everything in one command: web server and delivery worker, on embedded parts."""
     from portal import embedded  # noqa: PLC0415 - only this command needs it
 
+    _must_be_free(host, port)
     embedded.prepare(host, port)
     if demo and not config.load(os.environ).has_inbox:
         click.echo("portal: --demo is for a portal whose letters stay at /inbox.", err=True)

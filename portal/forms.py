@@ -36,7 +36,9 @@ class ReportForm(FlaskForm):  # type: ignore[misc]
                 field.errors = [str(error)]
                 continue
             if proposed[name] == getattr(details, name):
-                field.errors = [_("Так и записано. Укажите другое значение или снимите отметку.")]
+                field.errors = [
+                    _("Так и записано. Укажите другое значение или сотрите это и снимите отметку.")
+                ]
         self._check_comment(proposed)
         return proposed
 

@@ -131,11 +131,11 @@ def test_a_list_is_walked_from_the_first_choice_to_the_last_letter(
     time.passes(seconds=1)
     campaign.continue_due()
     desk.open(desk.path)
-    assert (desk.named("standing"), desk.named("progress")) == ("готов", "2 из 2")
+    assert (desk.named("standing"), desk.named("progress")) == ("выполнен", "2 из 2")
     assert desk.every("item-letter") == ["передано почтовому серверу", "отправляем"]
     assert len(post.letters(LOMOVA.email)) == 2
     desk.open("/campaigns")
-    assert "готов" in desk.named("campaign")
+    assert "выполнен" in desk.named("campaign")
 
 
 def test_all_that_a_search_finds_are_chosen_with_its_words_and_status(
@@ -476,7 +476,7 @@ def test_the_page_looks_again_only_while_something_goes_on(
     time.passes(seconds=1)
     campaign.continue_due()
     desk.open(here)
-    assert desk.named("standing") == "готов"
+    assert desk.named("standing") == "выполнен"
     assert desk.every("item-letter") == ["отправляем", "отправляем"]
     assert desk.ask("get", looks_at(desk)).status_code == 204
     post.deliver()

@@ -71,7 +71,7 @@ STATE_NAMES = {
     State.RUNNING: _("письма уходят"),
     State.PAUSED: _("на паузе"),
     State.CANCELLED: _("отменён"),
-    State.DONE: _("готов"),
+    State.DONE: _("выполнен"),
 }
 
 

@@ -207,7 +207,6 @@ def _report_page(
         confirmation=found,
         form=form,
         first_wrong=wrong[0] if wrong else "",
-        lone="" if wrong else "".join(form.comment.errors[:1]),
         stale=stale,
         organisation_fields=organisation.ORGANISATION_FIELDS,
         person_fields=organisation.PERSON_FIELDS,

@@ -105,12 +105,18 @@
   };
 
   // When what was pressed is gone, the code's field has the focus, or the next button, or the heading.
+  // In the row of a button that waits now, it is what the row says: a second Enter would press another's.
   let held = false;
+  let row = "";
   const keepFocus = () => {
     const here = root();
     const { activeElement } = document;
     if (!here || !held || (activeElement !== document.body && !activeElement.disabled)) return;
-    const next = here.querySelector("#code-input") ?? here.querySelector("form button:enabled") ?? here.querySelector("h1");
+    const next =
+      here.querySelector("#code-input") ??
+      (row ? here.querySelector(`#${row} [role="status"]`) : null) ??
+      here.querySelector("form button:enabled") ??
+      here.querySelector("h1");
     next.focus({ preventScroll: true });
   };
 
@@ -135,6 +141,7 @@
 
   document.addEventListener("htmx:before:swap", (event) => {
     held = root()?.contains(document.activeElement) ?? false;
+    row = document.activeElement?.closest("tr")?.id;
     // A look that was asked for before the last answer came knows nothing of it.
     const asked = new URL(event.detail.ctx.request.action, location).searchParams.get("seen");
     if (asked && root() && asked !== root().dataset.version) {

@@ -198,8 +198,9 @@ def test_the_focus_goes_on_where_a_button_was_pressed(opened: Page, post: Post) 
     heading = opened.get_by_role("heading", level=1)
     opened.get_by_test_id("confirm-email").focus()
     opened.keyboard.press("Enter")
-    expect(opened.get_by_test_id("email-sent")).to_be_visible()
-    expect(opened.get_by_test_id("confirm-phone")).to_be_focused()
+    expect(opened.get_by_test_id("email-sent")).to_be_focused()
+    opened.keyboard.press("Enter")
+    assert not post.codes(), "a second press sends nothing"
     opened.goto(post.link())
     opened.get_by_test_id("confirm-address").focus()
     opened.keyboard.press("Enter")
@@ -364,6 +365,26 @@ def test_a_report_keeps_what_was_typed_until_it_can_be_sent(
     letter = post.letters(ADMINISTRATOR)[-1]
     assert letter.subject == "Сообщение об ошибке в данных"
     assert "+7 921 555-01-99" in letter.text
+
+
+def test_what_a_report_will_send_is_in_sight(opened: Page) -> None:
+    opened.get_by_test_id("report-error").click()
+    mark, field = opened.get_by_test_id("wrong-kpp"), opened.get_by_test_id("new-kpp")
+    mark.check()
+    field.fill("290101002")
+    mark.uncheck()
+    expect(field).to_be_visible()
+    field.fill("")
+    opened.get_by_test_id("comment").focus()
+    expect(field).to_be_hidden()
+
+
+def test_a_report_without_a_word_says_once_what_is_missing(opened: Page, watch: Watch) -> None:
+    watch.means(422)
+    opened.get_by_test_id("report-error").click()
+    opened.get_by_test_id("send-report").click()
+    expect(opened.get_by_test_id("comment")).to_be_focused()
+    expect(opened.get_by_text("Отметьте, что неверно, или напишите")).to_have_count(1)
 
 
 def test_an_open_window_learns_of_the_report(opened: Page, post: Post) -> None:

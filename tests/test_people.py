@@ -198,7 +198,7 @@ def test_who_lost_the_device_is_sent_to_the_administrator(
     loss.add_device()
     codes = re.findall(r"<code>([0-9A-Z-]{19})</code>", anywhere.response.text)
     anywhere.press("Коды сохранены", code=codes[0])
-    assert anywhere.page.heading == "Операционная часть"
+    assert "Доступ восстановлен" in anywhere.named("done")
     assert elsewhere.open("/devices").page.heading == "Вход", "every other session ended"
     loss.owner.sign_in(elsewhere)
     assert "Неверный код" in elsewhere.fault("code")

@@ -272,6 +272,8 @@ def type_back() -> ResponseReturnValue:
     if mine.stage is Stage.ENROLMENT:
         access.let_in(session.renew(mine, "enrolment", g.address, access.agent()))
         db.commit()
+        if mine.case_id:
+            return redirect(url_for(".page", done="restored"), 303)
         return redirect(access.start(), 303)
     session.keep(mine)  # a code in place of a spent one was of the set that is gone now
     db.commit()

@@ -122,7 +122,7 @@ def test_a_campaign_moves_before_ones_eyes(life: Life) -> None:
         expect(bar).to_have_js_property("value", handled)
         campaign.continue_due()
         life.time.passes(minutes=1)
-    expect(page.get_by_test_id("standing")).to_have_text("готов")
+    expect(page.get_by_test_id("standing")).to_have_text("выполнен")
     expect(page.get_by_test_id("pause")).to_have_count(0)
 
 

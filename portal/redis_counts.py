@@ -19,9 +19,8 @@ class RedisCounts:
         options: dict[str, Any] = {
             "socket_connect_timeout": PATIENCE_SECONDS,
             "socket_timeout": PATIENCE_SECONDS,
-            "retry": Retry(
-                NoBackoff(), 0
-            ),  # else it would try, and be waited for, three times more
+            # Else it would try, and be waited for, three times more.
+            "retry": Retry(NoBackoff(), 0),
         }
         storage = storage_from_string(url, wrap_exceptions=True, key_prefix="portal", **options)
         self._counts = FixedWindowRateLimiter(storage)

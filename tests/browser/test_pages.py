@@ -167,6 +167,14 @@ def code_paused(stage: Stage) -> Page:
     return found
 
 
+@scene("phone-paused", "confirm-email")
+def phone_paused(stage: Stage) -> Page:
+    found = code_paused(stage)
+    stage.press(found, "close")
+    expect(found.get_by_role("dialog")).to_have_count(0)
+    return found
+
+
 @scene("code", "submit-code", "close")
 def code_gateway_down(stage: Stage) -> Page:
     stage.post.sms = Down()

@@ -162,6 +162,17 @@
   });
   document.addEventListener("htmx:error", () => trouble(true));
   window.addEventListener("pageshow", (event) => event.persisted && look());
+
+  // What was typed and not sent is not left without the browser's question.
+  let unsent = document.querySelector("[data-unsent] [aria-invalid]")?.form;
+  document.addEventListener("input", ({ target }) => {
+    if (target.form && "unsent" in target.form.dataset) unsent = target.form;
+  });
+  document.addEventListener("submit", ({ target }) => {
+    if (target === unsent) unsent = null;
+  });
+  window.addEventListener("beforeunload", (event) => unsent && event.preventDefault());
+
   setInterval(tick, 500);
   settle();
 })();

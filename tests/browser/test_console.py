@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from flask import Flask
-    from playwright.sync_api import Page
+    from playwright.sync_api import Dialog, Page
 
     from tests.conftest import Post, Time
     from tests.window import Watch
@@ -271,6 +271,34 @@ def test_the_way_back_after_a_draft_counts_leads_to_the_form(life: Life) -> None
     life.watch.means(422)
     press(page, "to-compare")
     expect(page.get_by_test_id("notice")).to_contain_text("ничего не изменили")
+
+
+def test_what_was_typed_is_not_left_without_a_question(life: Life) -> None:
+    page = life.office(f"{PAGE}/edit")
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    page.get_by_role("link", name="English").click()
+    page.get_by_role("link", name="Русский").click()
+    position = page.get_by_test_id("position")
+    position.fill("Директор")
+    page.get_by_role("link", name="English").click()
+    expect(position).to_have_value("Директор")
+    assert asked == ["beforeunload"]
+    fill(page, phone="позвоните")
+    life.watch.means(422)
+    press(page, "to-compare")  # it comes back as it was typed, and is still kept nowhere
+    page.get_by_role("link", name="English").click()
+    expect(position).to_have_value("Директор")
+    assert asked == ["beforeunload"] * 2
+    fill(page, phone=OTHER_PHONE)
+    press(page, "to-compare")
+    see(page, "change-phone")
+    assert asked == ["beforeunload"] * 2
 
 
 # The keyboard alone

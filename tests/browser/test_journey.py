@@ -379,6 +379,18 @@ def test_what_a_report_will_send_is_in_sight(opened: Page) -> None:
     expect(field).to_be_hidden()
 
 
+def test_a_report_that_was_begun_is_not_left_without_a_question(opened: Page) -> None:
+    opened.get_by_test_id("report-error").click()
+    comment = opened.get_by_test_id("comment")
+    comment.fill("Номер сменился.")
+    opened.once("dialog", lambda dialog: dialog.dismiss())
+    opened.get_by_role("link", name="English").click()
+    expect(comment).to_have_value("Номер сменился.")
+    opened.once("dialog", lambda dialog: dialog.accept())
+    opened.get_by_role("link", name="English").click()
+    expect(opened.get_by_role("heading", level=1)).to_have_text("Report an error")
+
+
 def test_a_report_without_a_word_says_once_what_is_missing(opened: Page, watch: Watch) -> None:
     watch.means(422)
     opened.get_by_test_id("report-error").click()

@@ -247,7 +247,7 @@ def test_the_list_says_how_everybody_stands(
         db.commit()
     keep("ORG-2", short_name="АО «Южный путь»")
     stranger = enrol("c@yug.example", Role.OPERATOR, "ORG-2")
-    assert "приглашение не принято" in line_of(office, invited)
+    assert "приглашение не действует" in line_of(office, invited)
     assert "настроен" in line_of(office, colleague)
     assert "Администратор" in line_of(office, boss)
     assert "Оператор" in line_of(office, loss.owner)
@@ -691,7 +691,7 @@ def test_an_invitation_is_withdrawn(
     office.open("/people").press(WITHDRAW)
     assert "Приглашение отозвано" in office.named("done")
     line = next(each for each in office.every("person") if NEW in each)
-    assert "ссылка уже не действует" in line
+    assert "приглашение не действует" in line
     assert WITHDRAW not in line
     assert begun.open("/devices/new").page.heading == "Вход", "who had begun is out"
     assert new_browser().open(link).status == 410

@@ -458,6 +458,17 @@ def test_open_requests_are_renewed_with_a_tick(
     assert desk.named("progress") == "0 из 2"
 
 
+def test_where_all_were_asked_already_the_one_button_asks_them_again(
+    desk: Browser, ask: Callable[..., str | None], time: Time
+) -> None:
+    ask("ORG-1")
+    time.passes(minutes=2)
+    choose(desk, "ORG-1")
+    assert "прежние ссылки перестанут действовать" in desk.named("turn")
+    desk.press("Спросить снова")
+    assert desk.named("progress") == "0 из 1"
+
+
 def test_the_page_looks_again_only_while_something_goes_on(
     desk: Browser, post: Post, time: Time
 ) -> None:

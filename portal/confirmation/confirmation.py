@@ -133,6 +133,13 @@ class Confirmation:
         return self.paused_until if self.paused_until and clock.now() < self.paused_until else None
 
     @property
+    def next_contact(self) -> str | None:
+        """What is confirmed next: the phone comes first, unless no code is taken now."""
+        if self.email_confirmed_at:
+            return None if self.phone_confirmed_at else "phone"
+        return "email" if self.phone_confirmed_at or self.pause_ends_at else "phone"
+
+    @property
     def awaits_code(self) -> bool:
         return (
             self.is_open and not self.phone_confirmed_at and bool(self.code and self.code.is_live)

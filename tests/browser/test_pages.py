@@ -172,6 +172,7 @@ def phone_paused(stage: Stage) -> Page:
     found = code_paused(stage)
     stage.press(found, "close")
     expect(found.get_by_role("dialog")).to_have_count(0)
+    expect(found.locator("[aria-current=step]")).to_contain_text("Подтвердите email")
     return found
 
 

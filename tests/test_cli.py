@@ -139,6 +139,17 @@ def test_of_a_database_that_was_never_made_there_is_no_copy(
     assert not (tmp_path / "copy").exists()
 
 
+def test_a_copy_names_the_file_in_its_way(run: Callable[..., Result], tmp_path: Path) -> None:
+    copy, left = tmp_path / "copy", tmp_path / "copy.part"
+    left.touch()
+    refused = run("database", "backup", str(copy))
+    assert (refused.exit_code, refused.output) == (2, f"{left}: there is a file already.\n")
+    left.unlink()
+    assert run("database", "backup", str(copy)).exit_code == 0
+    refused = run("database", "backup", str(copy))
+    assert (refused.exit_code, refused.output) == (2, f"{copy}: there is a file already.\n")
+
+
 @pytest.mark.sqlite
 def test_a_delivery_that_was_interrupted_says_so(
     environment: dict[str, str], tmp_path: Path, app: Flask
@@ -786,6 +797,8 @@ def test_a_port_that_is_taken_is_refused_in_a_sentence(environment: dict[str, st
         (("--host", "localhost"), "portal: --host localhost is no IP address.\n"),
         (("--socket", f"/tmp/{'x' * 120}"), "xx cannot be used: AF_UNIX path too long.\n"),
         (("--port", "70000"), "70000 is not in the range"),
+        (("--workers", "0"), "0 is not in the range"),
+        (("--threads", "0"), "0 is not in the range"),
         (("--socket", "/nowhere/web"), "portal: /nowhere/web cannot be used: No such file"),
     ],
 )

@@ -56,14 +56,17 @@ log = structlog.get_logger()
 
 
 PORT = click.IntRange(1, 65535)
+AT_LEAST_ONE = click.IntRange(1)
 
 
 @portal.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=PORT, default=8000, show_default=True)
 @click.option("--socket", type=click.Path(path_type=Path), help="A Unix socket instead of a port.")
-@click.option("--workers", default=1, show_default=True, help="Processes.")
-@click.option("--threads", default=2, show_default=True, help="Threads of each process.")
+@click.option("--workers", type=AT_LEAST_ONE, default=1, show_default=True, help="Processes.")
+@click.option(
+    "--threads", type=AT_LEAST_ONE, default=2, show_default=True, help="Threads of each process."
+)
 def serve(host: str, port: int, socket: Path | None, workers: int, threads: int) -> None:
     """Run the web server, on a socket that systemd handed over if there is one."""
     _must_be_right()

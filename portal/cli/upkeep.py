@@ -62,8 +62,8 @@ def backup(file: Path) -> None:
             sys.exit(2)
         try:
             db.back_up(file)
-        except FileExistsError:
-            click.echo(f"{file}: there is a file already.", err=True)
+        except FileExistsError as error:  # the file's own, or what a killed backup left beside it
+            click.echo(f"{error.filename}: there is a file already.", err=True)
             sys.exit(2)
         except (OSError, CalledProcessError) as error:
             click.echo(f"{file}: {getattr(error, 'strerror', None) or error}", err=True)

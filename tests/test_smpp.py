@@ -631,6 +631,28 @@ def test_a_receipt_that_two_messages_may_mean_tells_nothing(
     assert {state_of(message(row.id)) for row in (first, second)} == {State.FAILED}
 
 
+def test_of_a_message_that_was_sent_again_the_new_receipt_counts(
+    operator: Operator, gateway: Smpp, keep: Callable[..., None]
+) -> None:
+    keep()
+    operator.answers.append(operators.LOSE)
+    with db.writing():
+        until = (clock.now() + timedelta(days=1)).isoformat()
+        id = outbox.post("sms", "case_granted", LOMOVA.phone, "ORG-004217", until=until)
+        db.commit()
+    outbox.deliver_due("sms", gateway)
+    at = clock.now() - timedelta(minutes=1)
+    assert not outbox.note_receipts([Receipt("smpp", "m-1", "79215550147", False, at)])
+    assert state_of(message(id)) is State.LOST
+    with db.writing():
+        assert outbox.send_again(id, "tests")
+        db.commit()
+    outbox.deliver_due("sms", gateway)
+    assert state_of(message(id)) is State.DELIVERED
+    until_noted(gateway, operator.sends(message(id).gateway_id, "DELIVRD"))
+    assert state_of(message(id)) is State.RECEIVED
+
+
 def _set(id: str, **values: Any) -> None:
     with db.writing():
         db.execute(outbox.messages.update().where(outbox.messages.c.id == id).values(**values))

@@ -98,6 +98,9 @@ _SEND_AGAIN = (
         failed_at=None,
         trouble=None,
         told_at=None,
+        lost_at=None,  # what a receipt said was of the try before
+        gateway=None,
+        gateway_id=None,
     )
     .returning(
         messages.c.letter, messages.c.channel, messages.c.organisation_id, messages.c.account_id

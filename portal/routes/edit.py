@@ -5,6 +5,7 @@ presses on an older page changes nothing, is shown what somebody else changed, a
 typed.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 
@@ -15,7 +16,7 @@ from portal import access, account, editing, organisation, verification
 from portal.account import Role
 from portal.checks import display_phone
 from portal.cookie import is_own_form
-from portal.database import db
+from portal.database import LARGEST, db
 from portal.forms import LONG_FIELDS, OTHER, SAME, EditForm
 from portal.language import gettext as _
 from portal.organisation import (
@@ -31,7 +32,6 @@ from portal.pages import respond, sorry, stale
 bp = Blueprint("edit", __name__, url_prefix="/organisations/<id>")
 bp.before_request(access.only(Role.ADMINISTRATOR))
 
-LONGEST_NUMBER = 18  # digits of a record's id, so that any database takes it
 MINE, THEIRS = "mine", "theirs"
 FORM_ORDER = (  # in which the fields stand on the page
     *("last_name", "first_name", "patronymic", "person", "position", "phone", "email"),
@@ -99,8 +99,8 @@ def _began(found: Organisation) -> Start:
     typed = request.form.get("record", "")
     if not typed:
         return organisation.start_of(found)
-    is_number = typed.isascii() and typed.isdigit() and len(typed) <= LONGEST_NUMBER
-    record = organisation.find_record(int(typed)) if is_number else None
+    id = int(typed) if re.fullmatch("[0-9]{1,10}", typed) else 0
+    record = organisation.find_record(id) if 0 < id <= LARGEST else None
     if record is None or record.organisation_id != found.id:
         access.note_refusal()
         abort(404)

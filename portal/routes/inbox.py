@@ -8,13 +8,13 @@ from flask import Blueprint, Response, abort, g, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal import config, networks
-from portal.database import db
+from portal.database import LARGEST, db
 from portal.gateways.inbox import NEWEST, ONE
 from portal.pages import respond, static_url
 
 bp = Blueprint("inbox", __name__, url_prefix="/inbox")
 
-ID = "<int(max=9223372036854775807):id>"  # what SQLite can count to
+ID = f"<int(max={LARGEST}):id>"
 STYLED = re.compile(r' style="([^"]*)"')
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import tracemalloc
+from functools import partial
 from html import unescape
 from io import BytesIO, StringIO
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from portal.importing import Refusal, Row, UnreadableFileError
 from portal.organisation import Status
 from tests.conftest import LOMOVA
 from tests.loops import run
-from tests.lost_device import press_twice
+from tests.lost_device import at_once, press_twice, tab
 from tests.people import Person, act, cookie_of, enrol
 
 if TYPE_CHECKING:
@@ -522,13 +523,24 @@ def test_lines_come_page_by_page(desk: Browser) -> None:
         assert desk.open(desk.path + odd).status == 200
 
 
+def test_of_many_presses_at_once_thirty_lists_an_hour_are_made(
+    desk: Browser, owner: Person
+) -> None:
+    for _each in range(29):
+        act(campaign.begin, owner.account, campaign.Way.TYPED)
+    tabs = [tab(desk).open("/campaigns/new") for _each in range(4)]
+    at_once(*(partial(each.press, TYPED, list="ORG-1") for each in tabs))
+    assert sorted(each.status for each in tabs) == [200, 429, 429, 429]
+    assert "Следующий можно выбрать" in next(each for each in tabs if each.status == 429)
+
+
 def test_older_lists_are_on_the_next_page(desk: Browser, owner: Person, time: Time) -> None:
     for _each in range(52):
         id = act(campaign.begin, owner.account, campaign.Way.TYPED)
         act(campaign.add, id, owner.account, [campaign.Line(1, "ORG-1")])
         act(campaign.offer, id)
-        time.passes(seconds=1)
-    desk.open("/campaigns")
+        time.passes(minutes=3)
+        desk.open("/campaigns")  # who does something stays signed in
     assert len(desk.every("campaign")) == 50
     desk.follow("Дальше")
     assert len(desk.every("campaign")) == 2

@@ -118,8 +118,10 @@ def may_begin_at(owner: Account) -> datetime | None:
     return limits.free_at(_name(owner), OFTEN)
 
 
-def begin(owner: Account, way: Way) -> str:
-    """A campaign that nobody sees before it is offered; returns its id."""
+def begin(owner: Account, way: Way) -> str | None:
+    """A campaign that nobody sees before it is offered; returns its id, None if none may begin."""
+    if may_begin_at(owner):
+        return None
     limits.use(_name(owner))
     id = proofs.new_public_id()
     values = {

@@ -80,22 +80,22 @@ def make() -> ResponseReturnValue:
     if not is_own_form():
         again = _("Страница устарела, и мы её обновили. Выберите файл ещё раз.")
         return _choose(again if way is Way.FILE else stale(), "", 422)
-    until = campaign.may_begin_at(access.me())
-    if until:
-        words = _(
-            "За последний час выбрано слишком много списков. Следующий можно выбрать %(moment)s.",
-            moment=language.moment(until),
-        )
-        return retry_after(_choose(words, "", 429), until)
     db.commit()  # a long list is kept bit by bit: nobody waits for all of it
     with TemporaryDirectory() as folder:
         try:
             made = _keep(way, _chosen(way, Path(folder) / "list.csv"))
         except UnreadableFileError as error:
             return _choose(str(error), FIELDS[way], 422)
-    if made is None:
+    if made:
+        return redirect(url_for(".campaign_page", id=made.id), 303)
+    until = campaign.may_begin_at(access.me())
+    if until is None:
         return _choose(_(NOBODY[way]), FIELDS[way], 422)
-    return redirect(url_for(".campaign_page", id=made.id), 303)
+    words = _(
+        "За последний час выбрано слишком много списков. Следующий можно выбрать %(moment)s.",
+        moment=language.moment(until),
+    )
+    return retry_after(_choose(words, "", 429), until)
 
 
 @bp.errorhandler(RequestEntityTooLarge)
@@ -156,15 +156,28 @@ def _in_file(path: Path) -> Iterator[Line]:
 
 
 def _keep(way: Way, lines: Iterator[Line]) -> Campaign | None:
-    """Keep the lines, some at a time; None if there is none."""
-    id = ""
+    """Keep the lines, some at a time; None if there is none, or no list may begin now."""
+    id = None
     for some in _batches(lines):
-        with db.writing():
-            id = id or campaign.begin(access.me(), way)
+        id = _add(id, way, some)
+        if id is None:
+            return None
+    return _offer(id) if id else None
+
+
+@db.again
+def _add(id: str | None, way: Way, some: list[Line]) -> str | None:
+    """Keep some lines of a list, the first of which begin it; returns its id."""
+    with db.writing():
+        id = id or campaign.begin(access.me(), way)
+        if id:
             campaign.add(id, access.me(), some)
             db.commit()
-    if not id:
-        return None
+    return id
+
+
+@db.again
+def _offer(id: str) -> Campaign:
     with db.writing():
         made = campaign.offer(id)
         db.commit()

@@ -184,12 +184,12 @@ POST   people.reset                foreign              404        403         4
 POST   people.reset                myself               404        403         403  access.refused
 POST   people.reset                colleague            404        403         403  access.refused
 POST   people.reset                forged               404        403         403  access.refused
-POST   people.reset                own                  303        403         403  access.refused
+POST   people.reset                own                  409        403         403  access.refused
 POST   people.refuse               foreign              404        403         403  access.refused
 POST   people.refuse               myself               404        403         403  access.refused
 POST   people.refuse               colleague            404        403         403  access.refused
 POST   people.refuse               forged               404        403         403  access.refused
-POST   people.refuse               own                  303        403         403  access.refused
+POST   people.refuse               own                  409        403         403  access.refused
 GET    people.new                  -                    200        403         403  access.refused
 POST   people.invite               -                    422        403         403  access.refused
 POST   people.invite_again         own                  409        403         403  access.refused

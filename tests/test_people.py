@@ -75,18 +75,37 @@ def test_an_administrator_reads_that_mailbox_and_password_are_one_proof(
     loss: Loss, office: Browser, time: Time
 ) -> None:
     assert not office.open(reset_of(loss.owner)).has("one-proof")
-    thief = loss.new_browser()
-    thief.open("/password").press("Отправить письмо", email=loss.email)
-    chosen = "кривой якорь бежит задумчиво"
-    thief.open(loss.post.link(loss.email)).press("Сохранить пароль", password=chosen, again=chosen)
+    choose_by_letter(loss)
     assert office.open(reset_of(loss.owner)).has("one-proof")
-    loss.owner.password = chosen
     loss.open()
     routed = loss.post.letters(ADMINISTRATOR)[-1]
     for words in (routed.text, html.unescape(routed.html)):
         assert "код придёт на ту же почту" in squeeze(words)
     time.passes(days=7)
     assert not office.open(reset_of(loss.owner)).has("one-proof")
+
+
+def test_a_reset_rests_on_what_its_page_showed(loss: Loss, office: Browser) -> None:
+    office.open(reset_of(loss.owner))
+    choose_by_letter(loss)
+    office.press(RESET)
+    assert (office.status, office.has("one-proof")) == (409, True)
+    assert "положение изменилось" in office.named("error")
+    assert not loss.subjects().count(CODE)
+    loss.open()
+    office.press(RESET)
+    assert office.status == 409, "there is a case now"
+    office.press(RESET)
+    assert "Код отправлен" in office.named("done")
+
+
+def choose_by_letter(loss: Loss) -> None:
+    """Somebody who reads the mailbox chooses the owner's password."""
+    chosen = "кривой якорь бежит задумчиво"
+    thief = loss.new_browser()
+    thief.open("/password").press("Отправить письмо", email=loss.email)
+    thief.open(loss.post.link(loss.email)).press("Сохранить пароль", password=chosen, again=chosen)
+    loss.owner.password = chosen
 
 
 def test_the_letter_leads_to_the_list_of_that_organisation(

@@ -9,6 +9,7 @@ from portal import access, account, device, recovery
 from portal.account import Account, Invitation
 from portal.organisation import Organisation
 from portal.recovery import Case, Standing
+from portal.version import version_of
 
 
 class Factor(StrEnum):
@@ -55,6 +56,11 @@ class Person(NamedTuple):
             and not self.is_suspended
             and self.factor in {Factor.READY, Factor.ASKED_FOR}
         )
+
+    @property
+    def version(self) -> str:
+        """A short word that changes whenever a reset would rest on something else."""
+        return version_of(self.factor, self.case.id if self.case else "", self.has_new_password)
 
     @property
     def may_be_invited(self) -> bool:

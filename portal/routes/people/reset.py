@@ -30,6 +30,10 @@ def reset(id: str) -> ResponseReturnValue:
     asked = access.needs_second_factor(request.path)
     if asked:
         return asked
+    if person.may_be_reset and request.form.get("seen") != person.version:
+        return _reset_page(
+            person, _("Пока вы смотрели, положение изменилось. Прочитайте ещё раз."), 409
+        )
     granted = recovery.grant_by_administrator(access.me(), person.account, g.address)
     db.commit()
     if granted is Refusal.OPEN_CASE:

@@ -461,7 +461,7 @@ def test_the_administrator_grants_at_once(scene: Scene, post: Post) -> None:
     granted = act(recovery.grant_by_administrator, administrator, scene.owner, ADDRESS)
     assert (granted.id, granted.standing) == (opened.id, Standing.GRANTED)
     assert granted.expires_at == granted.decided_at + DAY
-    assert granted.specialist_id is granted.approved_by is None
+    assert (granted.specialist_id, granted.approved_by) == (administrator.id, None)
     code = scene.code
     assert "Администратор вашей организации" in post.letters(scene.owner.email)[-1].text
     assert "администратор" in post.sms.arrived[-1].text

@@ -270,7 +270,7 @@ class Walk(RuleBasedStateMachine):
     def check_completed(self, row: Any) -> None:
         assert row.id in self.enough & self.entered
         assert row.wait_until <= row.ended_at
-        if row.specialist_id:
+        if row.service:  # which a specialist asks about
             assert row.wait_until - row.decided_at >= DAY
         if self.scene.owner.role is Role.ADMINISTRATOR:
             assert row.approved_by

@@ -17,6 +17,7 @@ from tests.lost_device import (
     CODE,
     EMAIL,
     ENROL,
+    REFUSED,
     STOPPED,
     at_once,
     events,
@@ -459,6 +460,40 @@ def test_suspending_by_command_stops_a_recovery(
     assert result.exit_code == 0, result.output
     assert not loss.case.is_open
     assert "приостановлена" in subjects(post, "new@sever-trakt.example")[-1]
+
+
+@pytest.mark.parametrize("whose", ["m.orlova@izkt.example", "k.titov@izkt.example"])
+def test_a_recovery_stops_that_rests_on_the_word_of_somebody_who_left(
+    run: Callable[..., Result],
+    keep: Callable[..., None],
+    new_browser: Callable[..., Browser],
+    post: Post,
+    whose: str,
+) -> None:
+    keep()
+    loss = lose(new_browser, post, Role.ADMINISTRATOR)
+    loss.wait()
+    loss.sit_down_second().press("Подтвердить")
+    assert run("accounts", "change", whose, "--suspend").exit_code == 0
+    assert (loss.case.standing, loss.case.reason) == (Standing.REFUSED, Reason.WORKER)
+    assert "больше не может им заниматься" in loss.newest(REFUSED)
+    assert CODE not in loss.subjects()
+
+
+@pytest.mark.parametrize("change", [("--suspend",), ("--role", "operator")])
+def test_a_reset_stops_when_who_granted_it_may_no_more(
+    run: Callable[..., Result],
+    boss: Person,
+    new_browser: Callable[..., Browser],
+    post: Post,
+    change: tuple[str, ...],
+) -> None:
+    loss = lose(new_browser, post)
+    act(recovery.grant_by_administrator, boss.account, loss.owner.account, HERE)
+    loss.return_to_case().press(ENROL, code=loss.code)
+    assert run("accounts", "change", boss.account.email, *change).exit_code == 0
+    assert (loss.case.standing, loss.case.reason) == (Standing.REFUSED, Reason.WORKER)
+    assert loss.computer.open("/devices/new").path == "/signin"
 
 
 def test_an_organisation_with_another_administrator_is_not_left_alone(

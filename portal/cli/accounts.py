@@ -110,6 +110,7 @@ def _suspend_or_restore(found: Account, suspends: bool | None) -> list[str]:
     if not account.suspend(found, ACTOR, ""):
         return []
     recovery.cancel_by_suspension(found, ACTOR, "")
+    recovery.refuse_work_of(found, ACTOR)
     return ["suspended"]
 
 
@@ -118,6 +119,7 @@ def _change_account(found: Account, values: dict[str, str | None], role: Role | 
     changed, others = [], set()
     if role and role is not found.role:
         account.change_role(found, role, ACTOR)
+        recovery.refuse_work_of(found, ACTOR)
         changed.append("role")
         others.add("role")
     for field, value in values.items():

@@ -60,6 +60,7 @@ from portal.recovery.course import (
     may_refuse,
     needs_two,
     refuse,
+    refuse_work_of,
 )
 from portal.recovery.grant import (
     Answer,
@@ -129,5 +130,6 @@ __all__ = [
     "open_by_specialist",
     "open_case_of",
     "refuse",
+    "refuse_work_of",
     "routed_in",
 ]

@@ -259,7 +259,13 @@ def decide(case: Case, specialist: Account, answers: dict[str, str], address: ob
     hours = settings.recovery_staff_hours if is_slow else settings.recovery_hours
     wait_until = now + timedelta(hours=hours)
     waiting = move(
-        case, State.WAITING, specialist.id, address, decided_at=now, wait_until=wait_until
+        case,
+        State.WAITING,
+        specialist.id,
+        address,
+        specialist_id=specialist.id,
+        decided_at=now,
+        wait_until=wait_until,
     )
     _tell_of_wait(waiting, needs_approval=is_slow)
     if not is_slow:

@@ -68,6 +68,7 @@ class Reason(StrEnum):
     CHANGED = "changed"
     WRONG_FACTORS = "wrong_factors"
     SUSPENDED = "suspended"
+    WORKER = "worker"
     EXPIRED = "expired"
 
 
@@ -84,6 +85,7 @@ REASONS = {
     Reason.CHANGED: _("Email, роль или пароль учётной записи изменили."),
     Reason.WRONG_FACTORS: _("Много раз подряд ввели неверный второй фактор."),
     Reason.SUSPENDED: _("Учётную запись приостановили."),
+    Reason.WORKER: _("Тот, кто вёл обращение, больше не может им заниматься."),
     Reason.EXPIRED: _("Срок истёк."),
 }
 CHOSEN_REASONS = (Reason.STRANGER, Reason.COMPUTER, Reason.WITHDRAWN)  # by who refuses
@@ -215,6 +217,10 @@ _BY_ID = _SEEN.where(cases.c.id == bindparam("of"))
 _NEWEST_OF = (
     _SEEN.where(cases.c.account_id == bindparam("of")).order_by(cases.c.number.desc()).limit(1)
 )
+_WORKED_ON = _SEEN.where(
+    cases.c.ended_at.is_(None),
+    or_(cases.c.specialist_id == bindparam("by"), cases.c.approved_by == bindparam("by")),
+)
 _ROUTED = (
     _SEEN.join(memberships, memberships.c.account_id == accounts.c.id)
     .where(
@@ -270,6 +276,11 @@ def open_case_of(owner: Account) -> Case | None:
     """The case of an account that is open now; there is one at most."""
     last = last_case_of(owner)
     return last if last and last.is_open else None
+
+
+def worked_on_by(worker: Account) -> list[Case]:
+    """Cases that have not ended, which somebody works on, granted or agreed to."""
+    return [_read(row) for row in db.all(_WORKED_ON, by=worker.id)]
 
 
 def routed_in(organisation_id: str, most: int) -> list[Case]:

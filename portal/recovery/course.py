@@ -5,7 +5,15 @@ from sqlalchemy import bindparam, update
 from portal import account, clock, journal, outbox, proofs
 from portal.account import STAFF, Account, Role, administers, session
 from portal.database import db
-from portal.recovery.case import Case, NotOpenError, Reason, State, find, last_case_of
+from portal.recovery.case import (
+    Case,
+    NotOpenError,
+    Reason,
+    State,
+    find,
+    last_case_of,
+    worked_on_by,
+)
 from portal.recovery.tables import cases
 
 CANCEL = "cancel"  # the purpose that the link in every letter is signed for
@@ -23,7 +31,7 @@ MOVES: dict[State, frozenset[State]] = {
 
 _WRITES = {  # what a move writes beside the state
     State.ASKING: ("specialist_id", "diagnostics_id"),
-    State.WAITING: ("decided_at", "wait_until"),
+    State.WAITING: ("specialist_id", "decided_at", "wait_until"),
 } | dict.fromkeys(ENDS, ("ended_at", "reason"))
 _MOVE = {
     to: update(cases)
@@ -147,6 +155,13 @@ def refuse(case: Case, actor: Account, reason: Reason, address: object) -> bool:
         return False
     end_refused(case, actor.id, reason, address)
     return True
+
+
+def refuse_work_of(worker: Account, actor: str) -> None:
+    """Refuse what rests on the word of somebody who was suspended, or lost the role for it."""
+    for case in worked_on_by(worker):
+        if case.may_be_stopped:
+            end_refused(case, actor, Reason.WORKER, "")
 
 
 def may_refuse(case: Case, actor: Account) -> bool:

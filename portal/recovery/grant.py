@@ -113,7 +113,15 @@ def grant_by_administrator(
     limits.use(name)
     case = case or add(owner, State.ROUTED, "", administrator.id, address)
     now = clock.now()
-    waiting = move(case, State.WAITING, administrator.id, address, decided_at=now, wait_until=now)
+    waiting = move(
+        case,
+        State.WAITING,
+        administrator.id,
+        address,
+        specialist_id=administrator.id,
+        decided_at=now,
+        wait_until=now,
+    )
     give_code(waiting)
     if owner.phone:
         outbox.post(

@@ -24,7 +24,9 @@ cases = Table(
     Column("service", String(20), nullable=False),
     Column("opened_at", Moment, nullable=False),
     Column("opened_by", String(22), ForeignKey("accounts.id"), nullable=False),
-    Column("specialist_id", String(22), ForeignKey("accounts.id")),  # who works on it
+    Column(
+        "specialist_id", String(22), ForeignKey("accounts.id")
+    ),  # who works on it, or granted it
     Column("diagnostics_id", String(22), ForeignKey("diagnostics.id"), index=True),
     Column("answers", Encrypted("cases.answers")),  # as the caller gave them
     Column("decided_at", Moment),  # when the answers were enough

@@ -418,16 +418,16 @@ def test_an_invitation_is_sent_once_while_it_works(app: Flask, time: Time) -> No
 def test_an_invitation_is_not_asked_for_too_often(app: Flask, time: Time) -> None:
     invite()
     choose(INVITATION)
-    assert act(links.invite_again, find(), find().id)
-    assert not act(links.invite_again, find(), find().id)
+    assert act(links.invite_again, find(), find().id, "")
+    assert not act(links.invite_again, find(), find().id, "")
     for _minute in range(4):
         time.passes(seconds=60)
-        assert act(links.invite_again, find(), find().id)
+        assert act(links.invite_again, find(), find().id, "")
     time.passes(seconds=60)
-    assert not act(links.invite_again, find(), find().id)
+    assert not act(links.invite_again, find(), find().id, "")
     assert link(INVITATION), "what did not come anew still works"
     time.passes(hours=24)
-    assert act(links.invite_again, find(), find().id)
+    assert act(links.invite_again, find(), find().id, "")
 
 
 def test_a_token_of_one_kind_is_worth_nothing_as_another(person: Account) -> None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from portal import recovery
 from portal.database import db, metadata
-from tests.people import PASSWORD, Person, enrol, is_in
+from portal.recovery import Reason
+from tests.people import PASSWORD, Person, act, enrol, is_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +51,17 @@ def test_with_the_old_password_a_new_one_is_chosen(
     assert petrov.enter_password(inside).path == "/signin", "the old one opens nothing"
     petrov.password = OTHER
     assert is_in(petrov.sign_in(inside))
+
+
+def test_a_recovery_ends_that_was_asked_for_with_the_old_password(
+    petrov: Person, inside: Browser
+) -> None:
+    asked = act(recovery.open_by_owner, petrov.account, "cabinet", "10.20.9.9")
+    change(inside)
+    with db.reading():
+        ended = recovery.find(asked.id)
+    assert ended
+    assert ended.reason is Reason.CHANGED
 
 
 def test_without_the_old_password_nothing_changes(

@@ -752,6 +752,22 @@ def test_another_role_ends_the_sessions_and_is_told(loss: Loss, office: Browser)
     assert loss.owner.sign_in(elsewhere).page.heading == "Мои устройства"
 
 
+def test_the_journal_says_from_where_an_administrator_acted(
+    loss: Loss, office: Browser, time: Time
+) -> None:
+    loss.open()
+    office.open("/people/new").press(
+        "Отправить приглашение", email="n@sever-trakt.example", name="Новикова Н.", role="operator"
+    )
+    time.passes(minutes=2)
+    office.open("/people").press("Пригласить ещё раз")
+    office.open(f"/people/{loss.owner.account.id}/role").press(TO_ROLE, role="manager")
+    names = ("account.created", "account.joined", "account.invited", "role.changed")
+    lines = [row for name in (*names, "case.cancelled") for row in events(name)]
+    done = {row.name: row.address for row in lines if row.actor == known(ADMINISTRATOR).id}
+    assert done == dict.fromkeys((*names, "case.cancelled"), "10.20.4.2")
+
+
 def test_another_role_stops_a_recovery(loss: Loss, office: Browser) -> None:
     loss.open()
     office.open(f"/people/{loss.owner.account.id}/role")

@@ -63,7 +63,7 @@ def test_a_case_ends_when_the_email_or_the_role_changes(scene: Scene) -> None:
             act(account.change, scene.owner, "email", "new@sever-trakt.example", "tests")
         else:
             act(account.change_role, scene.owner, Role.MANAGER, "tests")
-        act(recovery.cancel_by_change, scene.owner, "tests")
+        act(recovery.cancel_by_change, scene.owner, "tests", "")
         ended = load(scene.case)
         assert (ended.standing, ended.reason) == (Standing.CANCELLED, Reason.CHANGED)
         assert not posted("case_code", due=True), "the code goes to nobody"

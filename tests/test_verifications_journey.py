@@ -293,6 +293,10 @@ def test_taking_shows_the_buttons_and_leaving_puts_it_back(desk: Desk) -> None:
     browser.press(RELEASE)
     assert browser.path == "/verifications"
     assert browser.every("worker") == ["свободна"]
+    with db.reading():
+        lines = db.all(select(events).where(events.c.actor == desk.orlov.account.id))
+    noted = {line.name: line.address for line in lines}
+    assert noted["verification.taken"] == noted["verification.released"] == browser.address
 
 
 def test_remarks_are_not_lost_by_leaving_it(desk: Desk) -> None:

@@ -175,7 +175,13 @@ def read(row: Any) -> Account:
 
 
 def create(
-    email: str, role: Role, organisation_id: str | None, name: str, phone: str, actor: str
+    email: str,
+    role: Role,
+    organisation_id: str | None,
+    name: str,
+    phone: str,
+    actor: str,
+    address: object = "",
 ) -> Account:
     """A new account, which has no password yet. Values are checked already.
 
@@ -197,9 +203,9 @@ def create(
             "created_at": clock.now(),
         },
     )
-    journal.record(journal.of_account(id), "account.created", actor, role=role)
+    journal.record(journal.of_account(id), "account.created", actor, address, role=role)
     if organisation_id:
-        join(reload(id), organisation_id, actor)
+        join(reload(id), organisation_id, actor, address)
     return reload(id)
 
 
@@ -219,7 +225,7 @@ def must_fit(role: Role, organisations: Collection[str]) -> None:
         raise NotAllowedError(_("С этой ролью работают только в одной организации."))
 
 
-def join(account: Account, organisation_id: str, actor: str) -> None:
+def join(account: Account, organisation_id: str, actor: str, address: object = "") -> None:
     """Make an account one of an organisation, to which it does not belong yet.
 
     Raises NotAllowedError where its role suits no further one.
@@ -232,7 +238,7 @@ def join(account: Account, organisation_id: str, actor: str) -> None:
         "since": clock.now(),
     }
     db.execute(_JOIN, values)
-    journal.record(account.chain, "account.joined", actor, organisation=organisation_id)
+    journal.record(account.chain, "account.joined", actor, address, organisation=organisation_id)
 
 
 def write(

@@ -99,7 +99,7 @@ def _follow_email(account: Account, actor: str) -> None:
         tell(account, "email.changed")
 
 
-def change_role(account: Account, role: Role, actor: str) -> None:
+def change_role(account: Account, role: Role, actor: str, address: object = "") -> None:
     """Give another role; every session ends, for what it was allowed is no longer true.
 
     Raises NotAllowedError where the role does not suit the account's organisations.
@@ -109,7 +109,7 @@ def change_role(account: Account, role: Role, actor: str) -> None:
     must_fit(role, account.organisations)
     db.execute(_CHANGE_ROLE, {"of": account.id, "to": role})
     session.end_all(account)
-    journal.record(account.chain, "role.changed", actor, old=account.role, new=role)
+    journal.record(account.chain, "role.changed", actor, address, old=account.role, new=role)
     tell(account, "role.changed")
 
 

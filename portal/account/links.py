@@ -138,7 +138,7 @@ def invite_once(account: Account, actor: str) -> bool:
     return True
 
 
-def invite_again(account: Account, actor: str) -> bool:
+def invite_again(account: Account, actor: str, address: object) -> bool:
     """Send the invitation anew to who chose a password and enrolled no device.
 
     That they have none is for the caller to know: an invitation opens the account by itself.
@@ -147,7 +147,7 @@ def invite_again(account: Account, actor: str) -> bool:
     if account.suspended_at or may_invite_again_at(account):
         return False
     limits.use(_again(account))
-    send_invitation(account, actor)
+    send_invitation(account, actor, address)
     return True
 
 
@@ -160,7 +160,7 @@ def _again(account: Account) -> str:
     return f"invitation of {account.id}"
 
 
-def send_invitation(account: Account, actor: str) -> str:
+def send_invitation(account: Account, actor: str, address: object = "") -> str:
     """Post the letter with a new link, whose id is returned; an older one is dead."""
     retire(account, INVITATION)
     id = _add_link(account, INVITATION, config.settings.link_lifetime)
@@ -174,7 +174,7 @@ def send_invitation(account: Account, actor: str) -> str:
         organisations=_names(account),
         more=max(0, count_organisations(account) - len(account.organisations)),
     )
-    journal.record(account.chain, "account.invited", actor)
+    journal.record(account.chain, "account.invited", actor, address)
     return id
 
 

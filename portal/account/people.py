@@ -140,17 +140,17 @@ def invite_person(
         journal.record(chain, "invitation.refused", actor, address, organisation=organisation_id)
         return NotInvited.ELSEWHERE
     must_be_readable()  # or the email may be that of an account which cannot be found
-    made = create(email, role, organisation_id, name, phone, administrator.id)
-    send_invitation(made, administrator.id)
+    made = create(email, role, organisation_id, name, phone, administrator.id, address)
+    send_invitation(made, administrator.id, address)
     return made
 
 
-def invite_person_again(administrator: Account, account: Account) -> bool:
+def invite_person_again(administrator: Account, account: Account, address: object) -> bool:
     """Send the invitation anew to who has no device yet, which is for the caller to know.
 
     False, and nothing is sent, where that was done too often.
     """
-    if may_invite_at(administrator) or not invite_again(account, administrator.id):
+    if may_invite_at(administrator) or not invite_again(account, administrator.id, address):
         return False
     limits.use(_limit(administrator))
     return True

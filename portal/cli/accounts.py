@@ -128,7 +128,7 @@ def _change_account(found: Account, values: dict[str, str | None], role: Role | 
                 others.add(field)
             changed.append(field)
     if {"role", "email"} & others:
-        recovery.cancel_by_change(found, ACTOR)
+        recovery.cancel_by_change(found, ACTOR, "")
     return changed
 
 

@@ -105,14 +105,15 @@ def cancel_by_sign_in(owner: Account, address: object) -> Case | None:
     return found and _cancel(found, Reason.SIGN_IN, owner.id, address)
 
 
-def cancel_by_change(owner: Account, actor: str) -> Case | None:
-    """Stop the case of an account whose email or role was changed: it was opened for another.
+def cancel_by_change(owner: Account, actor: str, address: object) -> Case | None:
+    """Stop the case of an account whose email, role or password was changed.
 
-    So it is with a password that came by letter: that proves the mailbox, to which the code goes,
-    and how many specialists have to agree was decided before.
+    It was opened for another email or role; who knew the old password may have opened it; and one
+    that came by letter proves the mailbox, to which the code goes, so that more specialists have to
+    agree than before.
     """
     found = case_to_stop(owner)
-    return found and _cancel(found, Reason.CHANGED, actor, "")
+    return found and _cancel(found, Reason.CHANGED, actor, address)
 
 
 def cancel_by_suspension(owner: Account, actor: str, address: object) -> Case | None:

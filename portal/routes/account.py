@@ -267,7 +267,7 @@ def invite_again() -> ResponseReturnValue:
             moment=language.moment(until),
         )
         return retry_after(_factor_page(found, error, 429), until)
-    links.invite_again(found.account, found.account.id)
+    links.invite_again(found.account, found.account.id, g.address)
     db.commit()
     return redirect(url_for(".second_factor", invited=1), 303)
 
@@ -326,7 +326,7 @@ def _choose(purpose: str) -> ResponseReturnValue:
                     access.let_in(token)
                     session.keep(access.mine(), secret=device.new_secret())
                 else:
-                    recovery.cancel_by_change(owner, owner.id)  # no longer a proof of its own
+                    recovery.cancel_by_change(owner, owner.id, g.address)
                 if previous:  # this browser's cookie forgets it
                     session.end(previous)
                 db.commit()

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from portal import access
+from portal import access, recovery
 from portal.account.own_password import change_password
 from portal.checks import BadValueError
 from portal.cookie import is_own_form
@@ -41,6 +41,8 @@ def change() -> ResponseReturnValue:
         changed = change_password(access.me(), old, chosen, g.address)
     except BadValueError as bad:
         return _page(str(bad), "password")
+    if changed.done:
+        recovery.cancel_by_change(access.me(), access.me().id, g.address)
     db.commit()
     if changed.pause:
         return retry_after(_page(pause(*changed.pause), "old", 429), changed.pause.until)

@@ -96,7 +96,7 @@ def take(id: str) -> ResponseReturnValue:
     if found.specialist_id == mine.id and found.is_open:
         return redirect(url_for(".page", id=id), 303)
     was_shown = request.form.get("instead_of", "") == (found.specialist_id or "")
-    if not was_shown or not verification.take(found, mine):
+    if not was_shown or not verification.take(found, mine, g.address):
         return _page(found, _("Взять в работу не вышло: вот как обстоит дело."), 409)
     db.commit()
     return redirect(url_for(".page", id=id), 303)
@@ -240,7 +240,7 @@ def _release(found: Verification) -> ResponseReturnValue:
             "Верните организацию с замечаниями или сотрите их."
         )
         return _page(found, error, 422)
-    if not verification.release(found, mine):
+    if not verification.release(found, mine, g.address):
         return _page(found, _("Вернуть в очередь уже нельзя: вот как обстоит дело."), 409)
     db.commit()
     return redirect(url_for(".queue"), 303)

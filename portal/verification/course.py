@@ -120,7 +120,7 @@ def submit(found: Organisation, by: Account, address: object) -> Sent:
     return Sent.SENT
 
 
-def take(waiting: Verification, specialist: Account) -> bool:
+def take(waiting: Verification, specialist: Account, address: object = "") -> bool:
     """Work on a verification, instead of who is shown to do so; False if it is another by now."""
     if not waiting.is_open:
         return False
@@ -128,15 +128,15 @@ def take(waiting: Verification, specialist: Account) -> bool:
     if not db.changed(_TAKE, of=waiting.id, seen=seen, by=specialist.id, now=now):
         return False
     details = {"instead_of": seen} if seen else {}
-    _note(waiting, "taken", specialist, **details)
+    _note(waiting, "taken", specialist, address, **details)
     return True
 
 
-def release(waiting: Verification, specialist: Account) -> bool:
+def release(waiting: Verification, specialist: Account, address: object = "") -> bool:
     """Leave a verification to others; False if it was not one's own."""
     if not db.changed(_RELEASE, of=waiting.id, by=specialist.id):
         return False
-    _note(waiting, "released", specialist)
+    _note(waiting, "released", specialist, address)
     return True
 
 
@@ -247,12 +247,15 @@ def _end(waiting: Verification, how: Outcome, remarks: dict[str, str]) -> None:
     outbox.withdraw_all(waiting.id)
 
 
-def _note(waiting: Verification, what: str, specialist: Account, **details: object) -> None:
+def _note(
+    waiting: Verification, what: str, specialist: Account, address: object, **details: object
+) -> None:
     """Add a line to the organisation's journal: who works on its verification."""
     journal.record(
         journal.of_organisation(waiting.organisation_id),
         f"verification.{what}",
         specialist.id,
+        address,
         verification=waiting.id,
         **details,
     )

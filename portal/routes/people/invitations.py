@@ -94,7 +94,7 @@ def invite_again(id: str) -> ResponseReturnValue:
             moment=language.moment(until),
         )
         return retry_after(list_of(person, error, 429), until)
-    account.invite_person_again(access.me(), person.account)
+    account.invite_person_again(access.me(), person.account, g.address)
     db.commit()
     return back_to_list(person, "invited")
 

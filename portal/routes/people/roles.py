@@ -1,6 +1,6 @@
 """Another role."""
 
-from flask import Response, request
+from flask import Response, g, request
 from flask.typing import ResponseReturnValue
 
 from portal import access, account, recovery
@@ -33,8 +33,8 @@ def change_role(id: str) -> ResponseReturnValue:
         return _role_page(person, error, 409)
     if chosen == person.account.role:
         return _role_page(person, _("Это и есть нынешняя роль. Выберите другую."), 422)
-    account.change_role(person.account, Role(chosen), me.id)
-    recovery.cancel_by_change(person.account, me.id)
+    account.change_role(person.account, Role(chosen), me.id, g.address)
+    recovery.cancel_by_change(person.account, me.id, g.address)
     db.commit()
     return back_to_list(person, "role")
 

@@ -59,6 +59,7 @@ from portal.recovery.tables import cases, facts
 from portal.verification.tables import verifications
 from tests.conftest import ADMINISTRATOR, LOMOVA
 from tests.living import Refusing
+from tests.lost_device import lose
 from tests.people import act, enrol, invite
 from tests.verifying import change, confirm, found, waiting, waits
 
@@ -626,6 +627,35 @@ def test_a_suspended_account_is_erased_when_its_owner_asks(
     assert run("accounts", "change", "petrov@sever.example", "--suspend").exit_code == 0
     assert run("sweep", "--account", "PETROV@sever.example").exit_code == 0
     assert not says("Петров Пётр", "petrov@sever.example")
+
+
+def test_the_computer_of_an_erased_account_is_nobodys(
+    run: Callable[..., Any],
+    keep: Callable[..., None],
+    new_browser: Callable[..., Browser],
+    post: Post,
+) -> None:
+    keep()
+    loss = lose(new_browser, post)
+    loss.ask()
+    assert run("accounts", "change", loss.email, "--suspend").exit_code == 0
+    assert run("sweep", "--account", loss.email).exit_code == 0
+    with db.reading():
+        (left,) = db.all(select(diagnostics_table))
+    assert (left.address, left.agent) == ("", "")
+    assert loss.sit_down().status == 200, "the case is still there to be looked at"
+
+
+def test_who_asked_for_a_password_in_vain_leaves_no_rows(
+    run: Callable[..., Any], boss: Account, new_browser: Callable[..., Browser], time: Time
+) -> None:
+    asked = {"email": "nobody@sever.example"}
+    new_browser().open("/password").press("Отправить письмо", **asked)
+    nobodys = (messages.c.organisation_id.is_(None), messages.c.account_id.is_(None))
+    assert count(messages, *nobodys) == 1
+    time.passes(days=31)
+    run("sweep")
+    assert count(messages, *nobodys) == 0
 
 
 def test_what_never_reached_an_erased_account_is_not_sent_again(

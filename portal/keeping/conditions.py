@@ -145,6 +145,11 @@ VERIFICATION = exists().where(
 )
 """Older than the one before the last: what counts, and what it was compared with, stay."""
 
+TO_NOBODY = and_(
+    messages.c.organisation_id.is_(None),
+    messages.c.account_id.is_(None),
+    messages.c.posted_at < BEFORE,
+)
 RECIPIENT = and_(
     messages.c.due_at.is_(None),
     messages.c.worth_until.is_(None),

@@ -17,6 +17,7 @@ from portal.account.tables import (
 from portal.campaign.tables import campaign_items, campaigns
 from portal.database import db
 from portal.device.tables import backup_codes, code_sets, devices
+from portal.diagnostics import diagnostics
 from portal.keeping.conditions import says
 from portal.organisation import memberships
 from portal.organisation.tables import drafts
@@ -46,6 +47,11 @@ _OF_SETS = backup_codes.c.set_id.in_(
 _OF_CAMPAIGNS = campaign_items.c.campaign_id.in_(
     campaigns.select().with_only_columns(campaigns.c.id).where(campaigns.c.account_id == _ACCOUNT)
 )
+_EVIDENCE = (
+    cases.select()
+    .with_only_columns(cases.c.diagnostics_id)
+    .where(cases.c.account_id == _ACCOUNT, cases.c.diagnostics_id.is_not(None))
+)
 _WIPE = (
     delete(backup_codes).where(_OF_SETS),
     *(
@@ -57,6 +63,9 @@ _WIPE = (
     ),
     update(campaign_items).where(_OF_CAMPAIGNS).values(typed=None),
     update(cases).where(cases.c.account_id == _ACCOUNT).values(answers=None),
+    update(diagnostics)
+    .where(or_(diagnostics.c.account_id == _ACCOUNT, diagnostics.c.id.in_(_EVIDENCE)))
+    .values(address="", agent=""),
     update(messages).where(messages.c.account_id == _ACCOUNT).values(recipient="", words=None),
 )
 _WAITING = (

@@ -268,6 +268,13 @@ KEEPING: tuple[Line, ...] = (
     ),
     Line(
         messages,
+        "письма, которых никому не писали",
+        "Who asks for a new password of an email without an account has the same rows written.",
+        conditions.TO_NOBODY,
+        SHORT_KEPT,
+    ),
+    Line(
+        messages,
         "адреса отправленных писем и СМС",
         "That a message left is told by its row, which stays; to whom is only needed for a while.",
         conditions.RECIPIENT,

@@ -64,10 +64,11 @@ def post(
 
     `letter` names the templates `letters/<letter>.txt` and `.html`, or `sms/<letter>.txt`, and
     `words` is what they speak of: strings, numbers and lists of them. It tells of an organisation
-    or of an account. `about` is the id of the request or case that the message serves, with which
-    it can be withdrawn. It waits for `not_before`; with `useful_until` it is tried urgently until
-    then, and never after. With `worth_until` it is tried patiently, and never after either. A word
-    `until` is the end of what the message is about: if it failed, it is not sent again after that.
+    or of an account, or is for nobody. `about` is the id of the request or case that it serves,
+    with which it can be withdrawn. It waits for `not_before`; with `useful_until` it is tried
+    urgently until then, and never after. With `worth_until` it is tried patiently, and never after
+    either. A word `until` is the end of what the message is about: if it failed, it is not sent
+    again after that.
     """
     now, id = clock.now(), proofs.new_public_id()
     due_at = max(now, not_before or now)

@@ -11,7 +11,7 @@ messages = Table(
     "messages",
     metadata,
     Column("id", String(22), primary_key=True),
-    Column("organisation_id", ForeignKey("organisations.id")),  # whom it is about: one of both
+    Column("organisation_id", ForeignKey("organisations.id")),  # whom it is about: one, or nobody
     Column("account_id", String(22), ForeignKey("accounts.id"), index=True),
     Column("about", String(22), index=True),  # the request that it serves
     Column("channel", String(10), nullable=False),

@@ -39,7 +39,9 @@ CHAIN = f"organisation:{ORGANISATION}"
 
 # What the parts of a name may be that the code computes, where it computes them.
 COMPUTED: dict[tuple[str, str], Collection[str]] = {
-    ("access.py", "what"): {"access.refused", "case.own_refused", "case.forged"},
+    ("access.py", "what"): {
+        *("access.refused", "case.approval_refused", "case.own_refused", "case.forged"),
+    },
     ("organisation/status.py", "to"): set(Status),
     ("confirmation/course.py", "to"): set(course.ENDINGS),
     ("confirmation/course.py", "kind"): {"phone", "email"},
@@ -372,6 +374,15 @@ def test_taking_over_from_a_colleague_says_so(told: Callable[..., list[Told]]) -
     taken = "verification.taken"
     act(lambda: journal.record(CHAIN, taken, "portal", instead_of="A" * 22))
     assert told()[0].sentence == "Проверка забрана у коллеги"
+
+
+def test_a_reason_is_told_in_the_words_of_its_line(told: Callable[..., list[Told]]) -> None:
+    for name, words in (
+        ("case.cancelled", "Учётную запись приостановили."),
+        ("case.denied", "учётная запись приостановлена"),
+    ):
+        act(lambda name=name: journal.record(CHAIN, name, "portal", case=1, reason="suspended"))
+        assert told()[0].sentence.endswith(words)
 
 
 def test_a_name_of_another_version_stands_as_it_is(told: Callable[..., list[Told]]) -> None:

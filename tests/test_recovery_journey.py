@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pyotp
 import pytest
 
-from portal import account, clock, journal, recovery
+from portal import access, account, clock, journal, recovery
 from portal.account import Role
 from portal.database import db
 from portal.device.tables import devices
 from portal.language import moment
+from portal.limits import Limit
 from portal.recovery import Reason, Standing
 from tests.lost_device import (
     AGREE,
@@ -265,16 +266,18 @@ def test_the_way_back_of_an_administrator_takes_eight_presses(lost: Callable[...
 
 @pytest.mark.parametrize("role", STAFF)
 def test_an_administrator_and_a_specialist_wait_longer_and_need_a_second_specialist(
-    lost: Callable[..., Loss], time: Time, role: Role
+    lost: Callable[..., Loss], time: Time, role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(access, "REFUSALS", (Limit(2, timedelta(hours=24)),))
     loss = lost(role)
     desk, other = loss.desk, loss.other_desk
     loss.wait()
     assert desk.named("standing") == "ждёт второго специалиста"
     assert AGREE not in desk.page.buttons
     assert "подтвердить может любой, кроме вас" in desk.named("turn")
-    assert desk.send(f"{loss.address}/approve").status == 403
-    assert len(events("case.approval_refused")) == 1
+    for _again in range(3):
+        assert desk.send(f"{loss.address}/approve").status == 403
+    assert len(events("case.approval_refused")) == 2, "who presses on and on fills no journal"
     letter = loss.newest(SOON)
     assert "второй специалист" in letter
     assert cancel_in(letter)

@@ -174,6 +174,10 @@ def _shown(details: Details, name: str) -> str:
     return checks.display_phone(value) if name == "phone" else value
 
 
+_REASONS: dict[str, Mapping[Any, str]] = {"message.failed": TROUBLES, "case.denied": DENIED}
+"""Of what other lines give as their reason than the end of a case."""
+
+
 def _in_words(name: str, key: str, value: Any) -> str:
     """A detail of a line as people say it; what has no words stands as it is."""
     if isinstance(value, list):
@@ -182,7 +186,7 @@ def _in_words(name: str, key: str, value: Any) -> str:
         service = catalogue().get(value)
         return service.name if service else str(value)
     if key == "reason":
-        words: Mapping[Any, str] = TROUBLES if name == "message.failed" else REASONS | DENIED
+        words: Mapping[Any, str] = _REASONS.get(name, REASONS)
     elif name == "record.changed":
         words = ORGANISATION_FIELDS | PERSON_FIELDS
     else:

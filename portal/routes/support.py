@@ -11,7 +11,7 @@ from typing import NamedTuple
 from flask import Blueprint, Response, abort, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from portal import access, account, journal, organisation, recovery
+from portal import access, account, organisation, recovery
 from portal.account import Role
 from portal.cookie import is_own_form
 from portal.database import LARGEST, db
@@ -211,17 +211,11 @@ def approve(id: str) -> ResponseReturnValue:
         return _page(found, stale(), 422)
     said = recovery.approve(found, access.me(), g.address)
     if said is Approval.NOT_A_THIRD:
-        journal.record(
-            access.me().chain,
-            "case.approval_refused",
-            access.me().id,
-            g.address,
-            case=found.number,
-        )
+        access.note_refusal("case.approval_refused", case=found.number)
+        return _page(_found(id), _(recovery.APPROVALS[said]), 403)
     db.commit()
     if said is not Approval.APPROVED:
-        status = 403 if said is Approval.NOT_A_THIRD else 409
-        return _page(_found(id), _(recovery.APPROVALS[said]), status)
+        return _page(_found(id), _(recovery.APPROVALS[said]), 409)
     return redirect(url_for(".case", id=id), 303)
 
 

@@ -213,6 +213,14 @@ def test_the_page_follows_the_status_both_ways(here: Browser) -> None:
         assert part(here, seen).status_code == 204
 
 
+def test_the_page_follows_who_may_be_asked(here: Browser) -> None:
+    seen = version(here.open("/operations"))
+    enrol("b@sever-trakt.example", Role.ADMINISTRATOR, name="Белов Борис")
+    answer = part(here, seen)
+    assert answer.status_code == 200
+    assert "Белов Борис" in answer.text
+
+
 def test_watching_keeps_nobody_signed_in(here: Browser, time: Time) -> None:
     seen = version(here.open("/operations"))
     for _ in range(4):

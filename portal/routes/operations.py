@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal import access, account, block, config, organisation
-from portal.account import OPERATIONAL
+from portal.account import OPERATIONAL, Account
 from portal.block import FUNCTION_NAMES, FUNCTIONS, Reminded, Waits
 from portal.cookie import is_own_form
 from portal.database import db
@@ -24,6 +24,23 @@ bp = Blueprint("operations", __name__, url_prefix="/operations")
 bp.before_request(access.only(*sorted(OPERATIONAL)))
 
 
+class View(NamedTuple):
+    """What the page says of the organisation."""
+
+    organisation: Organisation
+    administrators: list[Account]  # whom to ask, where it is closed
+    again_at: datetime | None
+    waits: Waits | None
+
+    @property
+    def version(self) -> str:
+        """A short word that changes whenever the page would read differently."""
+        found = self.organisation
+        named = [(each.name, each.email) for each in self.administrators]
+        said = (found.details.short_name, found.status, found.status_since)
+        return version_of(*said, *named, self.again_at, self.waits)
+
+
 class Way(NamedTuple):
     """A link to a function; without a link where nobody set the address."""
 
@@ -33,27 +50,26 @@ class Way(NamedTuple):
 
 @bp.get("")
 def page() -> ResponseReturnValue:
-    found = _own()
-    seen = _version(found, block.may_remind_at(found.id), block.waits_for(found))
-    if request.args.get("seen") == seen:
+    view = _view(_own())
+    if request.args.get("seen") == view.version:
         return "", 204
-    return _page(found)
+    return _page(view)
 
 
 @bp.post("/remind")
 def remind() -> ResponseReturnValue:
     found = _own()
     if not is_own_form():
-        return _page(found, stale(), 422)
+        return _page(_view(found), stale(), 422)
     reminded = block.remind(found, access.me(), g.address)
     db.commit()
     if reminded is Reminded.NOT_NOW:
-        return _page(found, _("Напоминать больше не о чем: вот как обстоит дело."), 409)
+        return _page(_view(found), _("Напоминать больше не о чем: вот как обстоит дело."), 409)
     if reminded is Reminded.TOO_SOON:
         said = _("Администратору уже напомнили. Чаще раза в сутки напоминать нельзя.")
-        again = block.may_remind_at(found.id)
-        response = _page(found, said, 429)
-        return retry_after(response, again) if again else response
+        view = _view(found)
+        response = _page(view, said, 429)
+        return retry_after(response, view.again_at) if view.again_at else response
     return redirect(url_for(".page"), 303)
 
 
@@ -64,13 +80,17 @@ def _own() -> Organisation:
     return found
 
 
-def _version(found: Organisation, again_at: datetime | None, waits: Waits | None) -> str:
-    """A short word that changes whenever the page would read differently."""
-    return version_of(found.status, found.status_since, again_at, waits)
+def _view(found: Organisation) -> View:
+    return View(
+        organisation=found,
+        administrators=[] if found.is_open else account.administrators_of(found.id),
+        again_at=block.may_remind_at(found.id),
+        waits=block.waits_for(found),
+    )
 
 
-def _page(found: Organisation, notice: str = "", status: int = 200) -> Response:
-    again_at, waits = block.may_remind_at(found.id), block.waits_for(found)
+def _page(view: View, notice: str = "", status: int = 200) -> Response:
+    found, again_at = view.organisation, view.again_at
     url = config.settings.operations_url
     ways = [
         Way(FUNCTION_NAMES[each], f"{url}/{each}" if url else "")
@@ -84,11 +104,11 @@ def _page(found: Organisation, notice: str = "", status: int = 200) -> Response:
         status_name=STATUS_NAMES[found.status],
         ways=ways,
         has_address=bool(url),
-        administrators=[] if found.is_open else account.administrators_of(found.id),
+        administrators=view.administrators,
         is_theirs=found.is_administrators_turn,
-        waits=waits,
+        waits=view.waits,
         again_at=again_at,
         reminded_at=again_at and again_at - block.A_DAY,
-        version=_version(found, again_at, waits),
+        version=view.version,
         notice=notice,
     )

@@ -25,6 +25,7 @@ LONGEST_SUPPORT_PHONE = 19  # templates/sms/case_granted.txt ends with it
 MAIL_SCHEMES = {"smtp", "smtps", "smtp+starttls", "inbox"}
 SMS_SCHEMES = {"http", "https", "inbox", "smpp", "smpps", "smsc", "smsc+http"}
 LONGEST_SMPP = {"name": 15, "password": 8, "sender": 15}  # SMPP 3.4, 5.2.1 and 5.2.2; E.164
+LABEL = re.compile(rb"[A-Za-z0-9_-]+")
 SENDER = re.compile(r"[^@\s<>,;:\"]+@[^@\s<>,;:\"]+")
 
 
@@ -104,12 +105,18 @@ def _url(value: str, schemes: set[str]) -> SplitResult:
 
 
 def _is_host(name: str) -> bool:
-    """Whether a name can be looked up: no part of it is empty or too long (RFC 1035, 2.3.4)."""
+    """Whether it is an address, or a name that can be looked up (RFC 1035, 2.3.4)."""
     try:
-        name.encode("idna")
+        ipaddress.ip_address(name)
+    except ValueError:
+        pass
+    else:
+        return True
+    try:  # which knows that no part may be empty or too long
+        labels = name.encode("idna").rstrip(b".").split(b".")
     except UnicodeError:
         return False
-    return True
+    return all(map(LABEL.fullmatch, labels)) and not labels[-1].isdigit()
 
 
 def database_url(value: str) -> str:
@@ -134,9 +141,18 @@ def _postgresql_url(value: str) -> str:
         raise ValueError(
             "is no URL that PostgreSQL reads; a password's signs such as @ # / are written %40"
         ) from None
+    if "@" in str(named.get("host")):
+        raise ValueError("names no host; a password's signs such as @ # / are written %40")
+    if not all(map(_is_port, str(named.get("port") or "5432").split(","))):
+        raise ValueError("has a port that is none")
     if not named.get("dbname"):
         raise ValueError("names no database: postgresql://portal@host/portal")
     return value
+
+
+def _is_port(text: str) -> bool:
+    """Whether it is one, or left to the driver."""
+    return not text or (text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65536)
 
 
 def base_url(value: str) -> str:
@@ -285,7 +301,8 @@ def regions(value: str) -> tuple[str, ...]:
 
 
 def sender(value: str) -> str:
-    if not SENDER.fullmatch(value) or not value.isprintable():
+    is_ascii = value.partition("@")[0].isascii()  # before the @ SMTP carries nothing else for sure
+    if not SENDER.fullmatch(value) or not value.isprintable() or not is_ascii:
         raise ValueError("must be one address such as po-reply@taho-kart.ru")
     return value
 

@@ -31,6 +31,7 @@ def request(ids: tuple[str, ...], *, all_unconfirmed: bool) -> None:
         if all_unconfirmed:
             with db.reading():
                 ids = tuple(confirmation.unconfirmed_organisations())
+        ids = tuple(dict.fromkeys(ids))
         for id in tqdm(ids, unit="", disable=None if len(ids) > 1 else True):
             try:
                 trouble = _request(id, renews=not all_unconfirmed)

@@ -15,9 +15,16 @@ HERE = Path(__file__).parent / "migrations"
 
 @db.again
 def upgrade() -> None:
-    """Run the migrations that have not run yet, all or none of them, while others may work."""
+    """Run the migrations that have not run yet, all or none of them, while others may work.
+
+    None of a schema that is newer: this version was put back. Raises alembic.util.CommandError for
+    one that is no version's.
+    """
     settings = _settings()
     with db.migrating() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+        if found is not None and found > _newest():
+            return
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
 

@@ -7,15 +7,16 @@ import socket
 import subprocess
 import sys
 import time as real_time
+from pathlib import Path
 from socket import create_server
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import LargeBinary, func, select, type_coerce, update
+from sqlalchemy import LargeBinary, func, select, text, type_coerce, update
 from tqdm import tqdm
 
-from portal import account, cli, config, confirmation, embedded, keys, readers, recovery
+from portal import account, cli, config, confirmation, embedded, keys, readers, recovery, schema
 from portal.account import Account, Role
 from portal.account.tables import accounts
 from portal.confirmation.tables import confirmations
@@ -29,7 +30,6 @@ from tests.test_importing import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from flask import Flask
 
@@ -148,6 +148,68 @@ def test_a_copy_names_the_file_in_its_way(run: Callable[..., Result], tmp_path: 
     assert run("database", "backup", str(copy)).exit_code == 0
     refused = run("database", "backup", str(copy))
     assert (refused.exit_code, refused.output) == (2, f"{copy}: there is a file already.\n")
+
+
+def test_a_version_that_was_put_back_leaves_a_newer_schema(
+    environment: dict[str, str], keep: Callable[..., None]
+) -> None:
+    keep()
+    with db.writing():
+        db.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        db.commit()
+    try:
+        assert portal(environment, "database", "upgrade") == (0, "")
+        assert portal(environment, "database", "check") == (0, "")
+        assert count(organisations) == 1
+        with db.writing():
+            db.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+            db.commit()
+        status, said = portal(environment, "database", "upgrade")
+        assert (status, said.count("\n")) == (2, 1)
+        assert said.startswith("The schema is that of no version of the portal")
+    finally:
+        with db.writing():
+            values = {"newest": schema._newest()}
+            db.execute(text("UPDATE alembic_version SET version_num = :newest"), values)
+            db.commit()
+
+
+@pytest.mark.sqlite
+def test_what_nobody_reads_any_more_is_said_to_have_been_broken_off(
+    environment: dict[str, str], app: Flask, tmp_path: Path
+) -> None:
+    file = tmp_path / "many.csv"
+    file.write_text(table(*({"id": f"ORG-{n}", "inn": "1"} for n in range(9_000))), newline="")
+    with subprocess.Popen(
+        [sys.executable, "-m", "portal", "organisations", "import", str(file)],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 2
+    assert said.startswith("Прервано. Прочитано строк: ")
+    assert said.endswith("загрузите файл ещё раз.\n")
+
+
+@pytest.mark.sqlite
+def test_what_finds_no_room_is_no_answer(environment: dict[str, str], app: Flask) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "portal", "journal", "verify"],
+            env=os.environ | environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == "portal: not all could be written (No space left on device).\n"
 
 
 @pytest.mark.sqlite
@@ -590,7 +652,7 @@ def test_confirmations_are_requested_by_id(
 ) -> None:
     keep("ORG-1")
     keep("ORG-2", email="other@sever-trakt.example")
-    result = run("confirmations", "request", "ORG-1", "ORG-2")
+    result = run("confirmations", "request", "ORG-1", "ORG-2", "ORG-1")
     assert result.exit_code == 0
     assert "Отправлено запросов: 2, не отправлено: 0." in result.output
     assert requests() == [("ORG-1", "open"), ("ORG-2", "open")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import stat
 from io import StringIO
 from itertools import count, islice
@@ -186,6 +187,24 @@ def test_the_file_is_for_its_owner_alone(
     file = tmp_path / "organisations.csv"
     run("organisations", "export", str(file))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_an_export_takes_the_place_of_nothing_but_a_file(
+    keep: Callable[..., None], run: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    keep()
+    kept = tmp_path / "kept.csv"
+    kept.write_text("an older one")
+    link, pipe, nowhere = tmp_path / "link", tmp_path / "pipe", tmp_path / "nowhere"
+    link.symlink_to(kept)
+    nowhere.symlink_to(tmp_path / "not there")
+    os.mkfifo(pipe)
+    for each in (link, nowhere, pipe, tmp_path):
+        code, said = run("organisations", "export", str(each))
+        assert (code, said) == (2, f"{each}: there is something else than a file.\n")
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+    assert kept.read_text() == "an older one"
 
 
 def test_a_folder_that_is_not_there_is_said(

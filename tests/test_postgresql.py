@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -457,15 +460,42 @@ def test_what_left_is_noted_when_the_database_is_back(
 # The schema
 
 
-def test_a_database_in_another_order_is_refused(postgresql_server: Server) -> None:
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_in_another_order_is_refused(postgresql_server: Server, encoding: str) -> None:
     with psycopg.connect(postgresql_server.url("postgres"), autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS latin")
-        connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        connection.execute(
+            f"CREATE DATABASE latin ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+        )
     url = postgresql_server.url("latin")
     app = create_app(config.load(ENVIRONMENT | {"PORTAL_DATABASE_URL": url}))
     with app.app_context(), pytest.raises(config.BadSettingError, match="LOCALE 'C'"):
         schema.upgrade()
     db.dispose()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_copy_that_is_stopped_leaves_nothing(
+    environment: dict[str, str], app: Flask, tmp_path: Path, number: int
+) -> None:
+    programs, temporary, copies = (tmp_path / name for name in ("bin", "tmp", "copies"))
+    for each in (programs, temporary, copies):
+        each.mkdir()
+    (programs / "pg_dump").write_text("#!/bin/sh\nexec sleep 60\n")
+    (programs / "pg_dump").chmod(0o755)
+    there = {"PATH": f"{programs}:{os.environ['PATH']}", "TMPDIR": str(temporary)}
+    url = environment["PORTAL_DATABASE_URL"].replace("@", ":S3CRET@", 1)
+    command = [sys.executable, "-m", "portal", "database", "backup", str(copies / "copy")]
+    settings = environment | there | {"PORTAL_DATABASE_URL": url}
+    with subprocess.Popen(command, env=os.environ | settings) as process:
+        until = time.monotonic() + 60
+        while not (any(copies.iterdir()) and any(temporary.iterdir())):
+            assert time.monotonic() < until, "it does not begin"
+            assert process.poll() is None, "it ended"
+            time.sleep(0.02)
+        process.send_signal(number)
+    assert process.returncode == 128 + number
+    assert not [*copies.iterdir(), *temporary.iterdir()]
 
 
 def test_migrations_run_one_after_another(postgresql_server: Server) -> None:

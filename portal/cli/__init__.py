@@ -1,7 +1,10 @@
 """The `portal` command. Exit status 2 and one sentence where the portal cannot start."""
 
 import re
+import signal
 import sys
+from errno import EDQUOT, EIO, ENOSPC
+from typing import NoReturn
 
 import click
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError
@@ -16,7 +19,7 @@ from portal.cli import (  # noqa: F401 - they hang on
     sweep,
     upkeep,
 )
-from portal.cli.group import portal
+from portal.cli.group import drop_output, portal
 from portal.database import Overtaken
 
 __all__ = ["main", "portal"]
@@ -25,6 +28,9 @@ NOT_MADE = re.compile(
     r"unable to open database file|no such (table|column)|(relation|column) .* does not exist"
 )
 
+SERVERS = {"serve", "deliver", "run"}  # they know by themselves how to stop
+FULL = {ENOSPC, EDQUOT, EIO}
+
 IS_IT_MADE = "Is PORTAL_DATABASE_URL right, and was it made by `portal database upgrade`?"
 
 
@@ -32,6 +38,8 @@ def main() -> None:
     """Run a command; a bad setting ends it with one sentence."""
     logs.configure()
     logs.take_over()
+    if not SERVERS & set(sys.argv[1:2]):
+        _tidy_up_when_stopped()
     try:
         portal()
     except config.BadSettingError as error:
@@ -39,6 +47,12 @@ def main() -> None:
         sys.exit(2)
     except keys.UnreadableError as error:
         click.echo(f"portal: {error}. Was a key taken out too early?", err=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        drop_output()
+        click.echo(f"portal: not all could be written ({error.strerror}).", err=True)
         sys.exit(2)
     except Overtaken:
         click.echo("portal: others changed the same; nothing was done, do it again.", err=True)
@@ -50,3 +64,14 @@ def main() -> None:
         advice = f" {IS_IT_MADE}" if NOT_MADE.search(reason) else ""
         click.echo(f"portal: the database cannot be used ({reason}).{advice}", err=True)
         sys.exit(2)
+
+
+def _tidy_up_when_stopped() -> None:
+    """Have who ends the command, or its terminal, leave no file half written."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(each, end)

@@ -1,5 +1,7 @@
 """The command that the others hang on."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,6 +28,11 @@ def readable() -> Iterator[None]:
         with db.reading():
             must_be_readable()
         yield
+
+
+def drop_output() -> None:
+    """Write nothing more to standard output, which nobody reads, or where there is no room."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def must_be_readable() -> None:

@@ -1,5 +1,6 @@
 """Commands that read files: organisations, and facts."""
 
+import errno
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from portal import account, create_app, exporting, importing, importing_facts, organisation
 from portal.account import NotAllowedError, Role
-from portal.cli.group import ACTOR, portal, readable
+from portal.cli.group import ACTOR, drop_output, portal, readable
 from portal.database import db
 from portal.importing import COLUMN_OF, Tally
 from portal.organisation import ORGANISATION_FIELDS, PERSON_FIELDS, Organisation, organisations
@@ -80,7 +81,12 @@ def export_organisations(file: Path) -> None:
 
 
 def _write(file: Path, lines: Iterable[bytes]) -> None:
-    """Put a file there that its owner alone can read, whole or not at all."""
+    """Put a file there that its owner alone can read, whole or not at all.
+
+    It takes the place of a file, and of nothing else: not of a link, a device or a pipe.
+    """
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise FileExistsError(errno.EEXIST, "there is something else than a file.", str(file))
     with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as output:
         try:
             output.writelines(lines)
@@ -140,6 +146,12 @@ def _import(file: Path, import_file: Callable[..., Iterator[Tally]], *, dry_run:
                 bar.update(tally.new + tally.changed + tally.same + tally.refused - bar.n)
     except importing.UnreadableFileError as error:
         click.echo(f"{file}: {error}", err=True)
+        sys.exit(2)
+    except (BrokenPipeError, KeyboardInterrupt):
+        done = tally.new + tally.changed + tally.same + tally.refused
+        kept = "ничего не записано" if dry_run else "верные из них записаны, загрузите файл ещё раз"
+        drop_output()
+        click.echo(f"Прервано. Прочитано строк: {done}, {kept}.", err=True)
         sys.exit(2)
     return tally
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 import click
+from alembic.util import CommandError
 from tqdm import tqdm
 
 from portal import create_app, journal, schema
@@ -33,14 +34,18 @@ def database_group() -> None:
 
 @database_group.command()
 def upgrade() -> None:
-    """Bring the database to this version's schema."""
+    """Bring the database to this version's schema, unless it has a newer one."""
     with create_app().app_context():
-        schema.upgrade()
+        try:
+            schema.upgrade()
+        except CommandError as error:
+            click.echo(f"The schema is that of no version of the portal: {error}", err=True)
+            sys.exit(2)
 
 
 @database_group.command()
 def check() -> None:
-    """Exit status 1 unless the database has this version's schema; 2 if a data key is missing."""
+    """Exit status 1 for another version's schema; 2 without a database, or a data key."""
     with create_app().app_context(), db.reading():
         current = schema.is_current()
         if current:
@@ -65,8 +70,11 @@ def backup(file: Path) -> None:
         except FileExistsError as error:  # the file's own, or what a killed backup left beside it
             click.echo(f"{error.filename}: there is a file already.", err=True)
             sys.exit(2)
-        except (OSError, CalledProcessError) as error:
-            click.echo(f"{file}: {getattr(error, 'strerror', None) or error}", err=True)
+        except OSError as error:
+            click.echo(f"{file}: {error.strerror or error}", err=True)
+            sys.exit(2)
+        except CalledProcessError:
+            click.echo(f"{file}: pg_dump could not write it; its own words stand above.", err=True)
             sys.exit(2)
 
 

@@ -23,6 +23,7 @@ from portal.database.dbms import BUSY_SECONDS, new_file
 
 DEFAULTS: dict[str, str | int] = {
     "application_name": "portal",
+    "client_encoding": "utf8",
     "connect_timeout": 3,  # seconds for each host
     "target_session_attrs": "read-write",  # a standby is no database to write to
     # A host that vanished is noticed within ten seconds, not after the kernel's two hours.

@@ -340,7 +340,7 @@ def test_an_invitation_is_dead_and_none_is_sent(
     assert office.status == 409
     now = known()
     assert act(links.invite_once, now, "tests") is False
-    assert act(links.invite_again, now, "tests") is False
+    assert act(links.invite_again, now, "tests", "") is False
     with pytest.raises(NotAllowedError, match="приостановлена"):
         act(account.invite, EMAIL, Role.OPERATOR, "ORG-004217", "", "", "tests")
     assert subjects(post).count("Приглашение в портал ИЗКТ") == 1

@@ -51,7 +51,7 @@ def where(host: str | None) -> Where:
 def is_wide(networks: Iterable[Network]) -> bool:
     """Whether public networks, neighbours taken together, are wider than anybody's own."""
     return any(
-        each.prefixlen < WIDEST[each.version] and not each.is_private for each in _merged(networks)
+        each.prefixlen < WIDEST[each.version] and not each.is_private for each in merged(networks)
     )
 
 
@@ -143,7 +143,8 @@ def _is_beyond(place: Where, url: str, scheme: str) -> bool:
     return parts.scheme == scheme and reach.index(where(parts.hostname)) > reach.index(place)
 
 
-def _merged(networks: Iterable[Network]) -> list[Network]:
+def merged(networks: Iterable[Network]) -> list[Network]:
+    """The same addresses in as few networks as there can be."""
     known = list(networks)
     of_4 = (each for each in known if isinstance(each, ipaddress.IPv4Network))
     of_6 = (each for each in known if isinstance(each, ipaddress.IPv6Network))

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 MOSCOW = ZoneInfo("Europe/Moscow")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 _shift = timedelta()
 
@@ -11,6 +13,16 @@ _shift = timedelta()
 def now() -> datetime:
     """The moment, in UTC, aware of its zone."""
     return datetime.now(UTC) + _shift
+
+
+def to_number(moment: datetime) -> int:
+    """A moment as microseconds since 1970, for an address."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def of_number(number: int) -> datetime:
+    """The moment that `to_number` wrote; up to 17 digits are one."""
+    return EPOCH + number * MICROSECOND
 
 
 def shift(by: timedelta) -> None:

@@ -73,7 +73,7 @@ def _tell_of(failed: Failed) -> None:
     request = confirmation.find(failed.about) if failed.about else None
     if deliveries.whose(failed) is not Whose.PERSON or request is None or not request.is_open:
         return
-    if failed.recipient == request.administrator_email:
+    if account.is_same_email(failed.recipient, request.administrator_email):
         return  # who reads neither address will not read this either
     if _came_after_all(failed, request):
         return

@@ -450,7 +450,7 @@ def test_counts_and_numbers_go(app: Flask, time: Time) -> None:
 
 
 def test_a_pause_outlives_the_sweep(app: Flask, time: Time) -> None:
-    for _each in range(sign_in.WRONG_IN_A_ROW):
+    for _each in range(session.WRONG_IN_A_ROW):
         act(sign_in.enter, "nobody@sever.example", "wrong", HERE, "")
     swept()
     assert act(sign_in.enter, "nobody@sever.example", "wrong", HERE, "").pause

@@ -1,18 +1,19 @@
 """Who signs in: finding accounts, making them, and writing to their owners."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import Select, bindparam, func, insert, select
 
 from portal import checks, clock, journal, keys, outbox, proofs
 from portal.account.tables import account_changes, accounts
 from portal.checks import LONGEST_EMAIL, BadValueError
 from portal.config import Network
-from portal.database import db, key_ids
+from portal.database import db, key_ids, places
 from portal.language import gettext as _
 from portal.language import mark
 from portal.networks import parse_networks
@@ -140,9 +141,15 @@ def find(id: str) -> Account | None:
     return read(row) if row else None
 
 
-def names_of(ids: Iterable[str]) -> dict[str, str]:
+def names_of(ids: Collection[str]) -> dict[str, str]:
     """What accounts are called, by their ids."""
-    return {each.id: each.called for each in map(find, ids) if each}
+    return {row.id: row.name or row.email for row in db.all_of(_names, ids)}
+
+
+@cache
+def _names(count: int) -> Select[Any]:
+    these = accounts.c.id.in_(places(count))
+    return select(accounts.c.id, accounts.c.name, accounts.c.email).where(these)
 
 
 def find_by_email(email: str) -> Account | None:
@@ -283,6 +290,11 @@ def tell(account: Account, event: str, address: object = "", **words: object) ->
         at=clock.now().isoformat(),
         **words,  # type: ignore[arg-type] # as above
     )
+
+
+def is_same_email(one: str, other: str) -> bool:
+    """Whether letters to both go to one mailbox, as far as their spelling tells."""
+    return one_spelling(one) == one_spelling(other)
 
 
 def one_spelling(email: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from portal import clock, config, journal, metrics, proofs
+from portal import agents, clock, config, journal, metrics, proofs
 from portal.account.account import COLUMNS, Account, NotAllowedError, read, tell
 from portal.account.tables import accounts, sessions
 from portal.database import db
@@ -25,8 +25,7 @@ SHORT = timedelta(minutes=10)  # product.md: the enrolment session; the password
 FRESH = timedelta(minutes=5)  # how long a second factor allows to change devices
 SEEN_AFTER = timedelta(seconds=10)  # use is not written down more often
 WRONG_PER_SIGN_IN = 5  # product.md, «Numbers», as the two below
-WRONG_IN_A_ROW = 10
-LONGEST_AGENT = 400
+WRONG_IN_A_ROW = 10  # then a pause: wrong factors, and wrong passwords (product.md, «Numbers»)
 
 
 class Stage(StrEnum):
@@ -201,7 +200,7 @@ def begin(
             "seen_at": now,
             "ends_at": now + lifetime,
             "address": str(address or ""),
-            "agent": agent[:LONGEST_AGENT],
+            "agent": agent[: agents.LONGEST],
             "link_id": link_id,
             "case_id": case_id,
         },
@@ -255,7 +254,7 @@ def renew(session: Session, factor: str, address: object, agent: str) -> str:
             **renewed,
             until=now + timedelta(hours=config.settings.session_hours),
             address=str(address or ""),
-            agent=agent[:LONGEST_AGENT],
+            agent=agent[: agents.LONGEST],
         )
         metrics.sign_ins.note(factor)
     if not is_live:

@@ -13,12 +13,10 @@ from sqlalchemy import bindparam, insert, or_, select, update
 from portal import clock, config, journal, keys, limits, metrics, networks
 from portal.account import password, session
 from portal.account.account import Account, find_by_email, one_spelling
-from portal.account.session import Stage
+from portal.account.session import WRONG_IN_A_ROW, Stage
 from portal.account.tables import accounts, wrong_passwords
 from portal.database import db
 from portal.limits import Limit
-
-WRONG_IN_A_ROW = 10  # then a pause, as for second factors (product.md, «Numbers»)
 
 PER_ADDRESS = (Limit(100, timedelta(minutes=10)),)  # sign-ins: a whole office may share one
 

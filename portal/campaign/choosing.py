@@ -4,12 +4,14 @@ They come in batches, each kept in a transaction of its own, so that a hundred t
 hold up nobody for long. Judging a batch is one statement.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    Select,
     bindparam,
     case,
     distinct,
@@ -27,7 +29,7 @@ from portal.campaign.tables import campaign_items, campaigns
 from portal.checks import BadValueError
 from portal.confirmation import IS_ASKED, IS_REPORTED
 from portal.confirmation.tables import proofs as proved
-from portal.database import db
+from portal.database import db, places
 from portal.limits import Limit
 from portal.organisation import memberships, organisations, records
 
@@ -45,11 +47,6 @@ class Line(NamedTuple):
 
 _ADD = insert(campaigns)
 _ADD_ITEM = insert(campaign_items)
-_PLACES = [f"id_{place}" for place in range(BATCH)]
-_OWN = select(memberships.c.organisation_id).where(
-    memberships.c.account_id == bindparam("by"),
-    memberships.c.organisation_id.in_([bindparam(place) for place in _PLACES]),
-)
 _EARLIER = campaign_items.alias("earlier")
 _IS_TWICE = exists(
     select(_EARLIER.c.place)
@@ -175,21 +172,28 @@ def _read(owner: Account, lines: Sequence[Line]) -> tuple[dict[int, str], set[st
     What is nobody's own in lower case is taken for the ID in capitals, if that is.
     """
     readable = {line.place: _id_in(line) for line in lines}
-    own = _own(owner, readable.values())
+    own = _own(owner, set(readable.values()))
     raised = {
         place: id.upper() for place, id in readable.items() if id not in own and id != id.upper()
     }
     if raised:
-        own_raised = _own(owner, raised.values())
+        own_raised = _own(owner, set(raised.values()))
         readable |= {place: id for place, id in raised.items() if id in own_raised}
         own |= own_raised
     return readable, own
 
 
-def _own(owner: Account, ids: Iterable[str]) -> set[str]:
+def _own(owner: Account, ids: Collection[str]) -> set[str]:
     """Those of some IDs, `BATCH` at most, that are one's own."""
-    asked = dict.fromkeys(_PLACES, "") | dict(zip(_PLACES, ids, strict=False))
-    return {row.organisation_id for row in db.all(_OWN, by=owner.id, **asked)}
+    return {row.organisation_id for row in db.all_of(_own_of_these, ids, by=owner.id)}
+
+
+@cache
+def _own_of_these(count: int) -> Select[Any]:
+    return select(memberships.c.organisation_id).where(
+        memberships.c.account_id == bindparam("by"),
+        memberships.c.organisation_id.in_(places(count)),
+    )
 
 
 def _id_in(line: Line) -> str:

@@ -49,7 +49,6 @@ from portal.confirmation.email_link import (
 )
 from portal.confirmation.report import Correction, Report, report, reported
 from portal.confirmation.requests import (
-    MOST_AT_ONCE,
     Letter,
     Progress,
     Request,
@@ -62,7 +61,6 @@ from portal.confirmation.requests import (
 __all__ = [
     "IS_ASKED",
     "IS_REPORTED",
-    "MOST_AT_ONCE",
     "Answer",
     "Code",
     "Confirmation",

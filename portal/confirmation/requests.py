@@ -3,9 +3,10 @@
 It is read for one organisation or for a page of them, by one statement.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, select
@@ -14,7 +15,7 @@ from portal import clock, limits, outbox
 from portal.confirmation.confirmation import Standing, proof_of, standing_of
 from portal.confirmation.course import end
 from portal.confirmation.tables import confirmations, proofs
-from portal.database import db
+from portal.database import db, places
 from portal.limits import Limit
 from portal.organisation import Organisation, organisations, records
 
@@ -22,7 +23,6 @@ from portal.organisation import Organisation, organisations, records
 # mailbox from being flooded by somebody who presses on and on.
 AGAIN = Limit(1, timedelta(seconds=60))  # to confirm the same record
 A_DAY = Limit(10, timedelta(hours=24))
-MOST_AT_ONCE = 50  # organisations of one page
 
 
 class Letter(NamedTuple):
@@ -103,8 +103,6 @@ _SEEN: Select[Any] = (
     .outerjoin(outbox.messages, outbox.messages.c.id == confirmations.c.letter_id)
 )
 _OF = _SEEN.where(organisations.c.id == bindparam("of"))
-_PLACES = [f"of_{place}" for place in range(MOST_AT_ONCE)]
-_OF_THESE = _SEEN.where(organisations.c.id.in_([bindparam(place) for place in _PLACES]))
 _RECENT = (
     select(confirmations.c.requested_at, confirmations.c.record_id)
     .where(
@@ -121,11 +119,14 @@ def last_request(organisation_id: str) -> Request | None:
     return _read(row).last if row else None
 
 
-def progress_of(ids: Sequence[str]) -> dict[str, Progress]:
-    """How far organisations have come, by their IDs: `MOST_AT_ONCE` at most."""
-    assert len(ids) <= MOST_AT_ONCE
-    asked = dict.fromkeys(_PLACES, "") | dict(zip(_PLACES, ids, strict=False))
-    return {row.of: _read(row) for row in db.all(_OF_THESE, **asked)}
+def progress_of(ids: Collection[str]) -> dict[str, Progress]:
+    """How far organisations have come, by their IDs."""
+    return {row.of: _read(row) for row in db.all_of(_of_these, ids)}
+
+
+@cache
+def _of_these(count: int) -> Select[Any]:
+    return _SEEN.where(organisations.c.id.in_(places(count)))
 
 
 def may_request_at(organisation: Organisation) -> datetime | None:

@@ -15,6 +15,7 @@ OperationalError says that the database is busy, instead of after BUSY_SECONDS.
 
 from portal.database.database import Database, db
 from portal.database.dbms import BUSY_SECONDS, Overtaken
+from portal.database.several import places
 from portal.database.tables import LARGEST, Encrypted, Moment, key_ids, metadata
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "db",
     "key_ids",
     "metadata",
+    "places",
 ]

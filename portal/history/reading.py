@@ -1,18 +1,17 @@
 """Reading the journal page after page, and the messages that left among its lines."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from functools import cache
 from heapq import merge
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Select, bindparam, select, tuple_
+from sqlalchemy import Select, bindparam, select, tuple_
 
-from portal import journal
-from portal.account.tables import accounts
-from portal.database import LARGEST, db
+from portal import account, clock, journal
+from portal.database import LARGEST, db, places
 from portal.history.telling import Delivered, Known, Told, tell_line, tell_message
 from portal.history.words import EVENTS, Kind
 from portal.journal import Line
@@ -23,8 +22,6 @@ from portal.proofs import PUBLIC_ID
 EXPORTED = 500  # lines that an export reads at a time
 PLACE = re.compile(r"([0-9]{1,18})\.([0-9]{1,17})\.([A-Za-z0-9_-]{22}|~)")
 AFTER_ALL_IDS = "~"  # follows every sign of an id
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 
 class Place(NamedTuple):
@@ -40,11 +37,11 @@ class Place(NamedTuple):
         found = PLACE.fullmatch(text)
         if not found:
             return None
-        moment = EPOCH + int(found[2]) * MICROSECOND
+        moment = clock.of_number(int(found[2]))
         return cls(min(int(found[1]), LARGEST), moment, found[3])
 
     def written(self) -> str:
-        return f"{self.number}.{(self.moment - EPOCH) // MICROSECOND}.{self.message}"
+        return f"{self.number}.{clock.to_number(self.moment)}.{self.message}"
 
 
 def of_organisation(
@@ -177,31 +174,11 @@ def _known(lines: list[Line]) -> Known:
     changes = [line for line in lines if line.name == "record.changed"]
     versions = {line.details.get(which, 0) for line in changes for which in ("old", "new")}
     return Known(
-        {row.id: row.name or row.email for row in _all_of(_accounts, people)},
-        {row.id: Details.read(row.details) for row in _all_of(_records, versions)},
+        account.names_of(people),
+        {row.id: Details.read(row.details) for row in db.all_of(_records, versions)},
     )
-
-
-def _all_of(statement: Callable[[int], Select[Any]], ids: Collection[Any]) -> list[Any]:
-    """The rows of these ids. A statement is built for a round number of them."""
-    if not ids:
-        return []
-    known = list(ids)
-    known += known[-1:] * ((1 << (len(known) - 1).bit_length()) - len(known))
-    values = {f"id_{place}": each for place, each in enumerate(known)}
-    return db.all(statement(len(known)), **values)
-
-
-@cache
-def _accounts(count: int) -> Select[Any]:
-    these = accounts.c.id.in_(_places(count))
-    return select(accounts.c.id, accounts.c.name, accounts.c.email).where(these)
 
 
 @cache
 def _records(count: int) -> Select[Any]:
-    return select(records.c.id, records.c.details).where(records.c.id.in_(_places(count)))
-
-
-def _places(count: int) -> list[BindParameter[Any]]:
-    return [bindparam(f"id_{place}") for place in range(count)]
+    return select(records.c.id, records.c.details).where(records.c.id.in_(places(count)))

@@ -4,12 +4,12 @@ What a message said is shown to nobody: it may be a code, a link or somebody's d
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from flask import Blueprint, Response, abort, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from portal import access, deliveries, outbox
+from portal import access, clock, deliveries, outbox
 from portal.account import Role
 from portal.cookie import is_own_form
 from portal.database import db
@@ -22,9 +22,7 @@ bp = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 bp.before_request(access.only(Role.SPECIALIST))
 
 ON_A_PAGE = 50
-PLACE = re.compile(r"(\d{1,17})\.([A-Za-z0-9_-]{22})")  # a moment in microseconds, and an id
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
+PLACE = re.compile(r"([0-9]{1,17})\.([A-Za-z0-9_-]{22})")  # a moment in microseconds, and an id
 ON_ITS_WAY = mark("Сообщение уже отправляется ещё раз. Если не дойдёт, оно снова появится здесь.")
 # Why a message cannot be sent again, or what came of that.
 TRUE_NOW = {
@@ -80,8 +78,8 @@ def _page(notice: str = "", status: int = 200, done: str = "") -> Response:
 def _place(after: str) -> tuple[datetime, str] | None:
     """Where the list goes on; at its beginning for what is no place."""
     found = PLACE.fullmatch(after)
-    return (EPOCH + int(found[1]) * MICROSECOND, found[2]) if found else None
+    return (clock.of_number(int(found[1])), found[2]) if found else None
 
 
 def _written(message: Failed) -> str:
-    return f"{(message.failed_at - EPOCH) // MICROSECOND}.{message.id}"
+    return f"{clock.to_number(message.failed_at)}.{message.id}"

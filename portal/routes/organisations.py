@@ -38,7 +38,7 @@ from portal.version import version_of
 bp = Blueprint("organisations", __name__, url_prefix="/organisations")
 bp.before_request(access.only(Role.ADMINISTRATOR))
 
-ON_A_PAGE = confirmation.MOST_AT_ONCE
+ON_A_PAGE = 50
 LONGEST_SEARCH = 200
 A_WHILE = timedelta(minutes=2)  # so long a countdown says more than a moment
 LINES = 10  # of the journal on an organisation's page

@@ -235,7 +235,7 @@ def _contact(kind: str, rows: Iterable[Any], record: Record, found: Organisation
 def _is_administrators(email: str, found: Organisation) -> bool:
     """Whether whoever asks for the confirmation reads the letters that it needs."""
     theirs = {each.email for each in account.administrators_of(found.id)}
-    return email.casefold() in {each.casefold() for each in theirs | {found.administrator_email}}
+    return any(account.is_same_email(email, each) for each in theirs | {found.administrator_email})
 
 
 def _networks_changed(found: Organisation) -> Line | None:

@@ -1,16 +1,16 @@
 """What a verification is, and how it is found."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, select, tuple_
+from sqlalchemy import Select, bindparam, select, tuple_
 
-from portal.confirmation import MOST_AT_ONCE
-from portal.database import db
+from portal.database import db, places
 from portal.organisation.organisation import SHOWN, Organisation
 from portal.organisation.organisation import read as read_organisation
 from portal.organisation.tables import organisations, records
@@ -61,13 +61,6 @@ _LAST_ID = (
     .correlate(organisations)
     .scalar_subquery()
 )
-_PLACES = [f"of_{place}" for place in range(MOST_AT_ONCE)]
-_LAST_OF_THESE = (
-    select(verifications)
-    .select_from(organisations)
-    .join(verifications, verifications.c.id == _LAST_ID)
-    .where(organisations.c.id.in_([bindparam(place) for place in _PLACES]))
-)
 _FEW_OF = _NEWEST_OF.limit(bindparam("most"))
 _BEFORE = _NEWEST_OF.where(verifications.c.submitted_at < bindparam("before"))
 _FEW_BEFORE = _BEFORE.limit(bindparam("most"))
@@ -102,11 +95,19 @@ def last_one(organisation_id: str) -> Verification | None:
     return _read(db.one(_LAST_OF, of=organisation_id))
 
 
-def last_ones(ids: Sequence[str]) -> dict[str, Verification]:
-    """The newest verifications of organisations, by their IDs: `MOST_AT_ONCE` at most."""
-    assert len(ids) <= MOST_AT_ONCE
-    asked = dict.fromkeys(_PLACES, "") | dict(zip(_PLACES, ids, strict=False))
-    return {row.organisation_id: _known(row) for row in db.all(_LAST_OF_THESE, **asked)}
+def last_ones(ids: Collection[str]) -> dict[str, Verification]:
+    """The newest verifications of organisations, by their IDs."""
+    return {row.organisation_id: _known(row) for row in db.all_of(_last_of_these, ids)}
+
+
+@cache
+def _last_of_these(count: int) -> Select[Any]:
+    return (
+        select(verifications)
+        .select_from(organisations)
+        .join(verifications, verifications.c.id == _LAST_ID)
+        .where(organisations.c.id.in_(places(count)))
+    )
 
 
 def verifications_of(organisation_id: str, *, most: int) -> list[Verification]:

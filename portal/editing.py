@@ -146,7 +146,16 @@ def discard(found: Organisation, actor: str, address: object) -> None:
 
 def reported(found: Organisation, draft: Draft | None) -> Reported | None:
     """What the responsible person said last, unless another request was made since."""
-    last = confirmation.last_request(found.id)
+    return _said_in(confirmation.last_request(found.id), found, draft)
+
+
+def left_of(found: Organisation, last: Request | None) -> int:
+    """How many values that the last request's report proposes are not what is written."""
+    report = _said_in(last, found, None)
+    return sum(row.is_left for row in report.rows) if report else 0
+
+
+def _said_in(last: Request | None, found: Organisation, draft: Draft | None) -> Reported | None:
     if last is None or last.state is not Standing.REPORTED:
         return None
     report = confirmation.reported(last.id)
@@ -158,14 +167,6 @@ def reported(found: Organisation, draft: Draft | None) -> Reported | None:
         for each in report.corrections
     ]
     return Reported(last.id, rows, report.comment)
-
-
-def left_of(found: Organisation, last: Request | None) -> int:
-    """How many values that the last request's report proposes are not what is written."""
-    if last is None or last.state is not Standing.REPORTED:
-        return 0
-    report = reported(found, None)
-    return sum(row.is_left for row in report.rows) if report else 0
 
 
 def base(found: Organisation, draft: Draft | None) -> tuple[Start, Mapping[str, str]]:

@@ -349,6 +349,15 @@ def campaign_draft(life: Life) -> Page:
     return life.office(f"/campaigns/{offered.id}")
 
 
+@scene("standing", "start", "cancel-open", "outcome")
+def campaign_asked_already(life: Life) -> Page:
+    life.request()
+    offered = life.choose(ID)
+    page = life.office(f"/campaigns/{offered.id}")
+    expect(page.get_by_test_id("start")).to_have_text("Спросить снова")
+    return page
+
+
 @scene("standing", "progress", "pause", "outcome")
 def campaign_running(life: Life) -> Page:
     running = life.start(life.choose(*many(life)))

@@ -80,6 +80,16 @@ def people_list(stage: Stage) -> Page:
     return page
 
 
+@scene("person", "invite-again")
+def people_uninvited(stage: Stage) -> Page:
+    page = stage.office()
+    invite(NEW, name="Новикова Нина")
+    page.reload()
+    page.get_by_test_id("uninvite").click()
+    expect(page.get_by_text("приглашение не действует")).to_be_visible()
+    return page
+
+
 @scene("find-organisation", "choose-organisation", "find-person", "person")
 def people_of_many(stage: Stage) -> Page:
     page = stage.office()

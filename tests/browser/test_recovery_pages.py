@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from portal import account, recovery
 from portal.account import Role
+from portal.account.account import PASSWORD, remember
 from portal.database import db
 from portal.device.tables import devices
 from portal.recovery import Case, Reason, Which
@@ -720,6 +721,16 @@ def reset_with_new_email(stage: Stage) -> Page:
     stage.watch.means(409)
     press(page, "reset")
     return see(page, "error")
+
+
+@scene("error", "one-proof", "reset")
+def reset_after_a_new_password(stage: Stage) -> Page:
+    """Somebody chose the password by letter after the page was opened."""
+    page = reset(stage)
+    act(remember, stage.owner.account, PASSWORD, "")
+    stage.watch.means(409)
+    press(page, "reset")
+    return see(page, "one-proof")
 
 
 @scene("notice", "person")

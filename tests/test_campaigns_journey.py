@@ -466,6 +466,7 @@ def test_where_all_were_asked_already_the_one_button_asks_them_again(
     time.passes(minutes=2)
     choose(desk, "ORG-1")
     assert "прежние ссылки перестанут действовать" in desk.named("turn")
+    assert len(desk.every("item")) == 1, "they are shown without asking"
     desk.press("Спросить снова")
     assert desk.named("progress") == "0 из 1"
 

@@ -323,9 +323,12 @@ def _of_form(id: str) -> Campaign:
 
 
 def _lines(found: Campaign) -> Lines:
-    """What of its lines is asked for; else those that get a letter."""
+    """What of its lines is asked for; else those that get a letter, or the first there are."""
     wanted = request.args.get("outcome", "")
     usual = Outcome.SENT if found.started_at else Outcome.WAITING
+    if not found.letters:
+        counts = campaign.counts(found)
+        usual = next((each for each in Outcome if each in counts), usual)
     shown = Outcome(wanted) if wanted in set(Outcome) else usual
     after = min(max(request.args.get("after", 0, type=int), 0), LARGEST)
     items = campaign.items(found, shown, after, most=ON_A_PAGE + 1)

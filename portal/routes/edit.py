@@ -132,7 +132,7 @@ def answer(
 def _fresh_page(found: Organisation, notice: str = "", status: int = 200) -> Response:
     """The form with what is written now."""
     start = organisation.start_of(found)
-    return edit_page(found, start, form_of(start.values), notice, status)
+    return edit_page(found, start, form_of(start.values), notice, status, is_fresh=True)
 
 
 def edit_page(
@@ -142,10 +142,13 @@ def edit_page(
     notice: str = "",
     status: int = 200,
     seen: str | None = None,
+    *,
+    is_fresh: bool = False,
 ) -> Response:
     """The form as it is filled in; what is wrong stands beside its field.
 
     `seen` is the draft that whoever fills it in knows of, if that is not the one that is kept.
+    Unless it `is_fresh`, a form that is shown again holds what is kept nowhere else.
     """
     kept = draft_of(found)
     wrong = [name for name in FORM_ORDER if form[name].errors]
@@ -158,6 +161,7 @@ def edit_page(
         form=form,
         notice=notice,
         first_wrong=wrong[0] if wrong else "",
+        unsent=status != 200 and not is_fresh,
         is_outdated=not began.is_of(found),
         draft=kept,
         seen=seen if seen is not None or kept is None else kept.version,

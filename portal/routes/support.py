@@ -294,6 +294,7 @@ def _page(
         specialist=account.find(found.specialist_id) if found.specialist_id else None,
         approver=account.find(found.approved_by) if found.approved_by else None,
         is_mine=found.specialist_id == me.id,
+        unsent=request.method == "POST" and not is_own_form(),  # else what was typed is kept
         is_second=found.approved_by == me.id,
         may_refuse=found.may_be_stopped and recovery.may_refuse(found, me),
         places=recovery.PLACES,

@@ -299,6 +299,7 @@ def _page(
         faults=faults or {},
         typed=request.form,
         kept={} if may_decide else _typed(),
+        unsent=bool(_typed()),
         labels=LABELS,
         letters=history.LETTERS,
         sms=history.SMS,

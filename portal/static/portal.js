@@ -139,6 +139,16 @@
     document.querySelector("#code-input[aria-invalid]")?.select();
   };
 
+  // What was typed and not sent is not left without the browser's question.
+  let unsent = document.querySelector('[data-unsent="typed"]');
+  document.addEventListener("input", ({ target }) => {
+    if (target.form && "unsent" in target.form.dataset) unsent = target.form;
+  });
+  document.addEventListener("submit", ({ target }) => {
+    if (target === unsent) unsent = null;
+  });
+  window.addEventListener("beforeunload", (event) => unsent && event.preventDefault());
+
   document.addEventListener("htmx:before:swap", (event) => {
     held = root()?.contains(document.activeElement) ?? false;
     row = document.activeElement?.closest("tr")?.id;
@@ -152,7 +162,7 @@
     // once there is no answer or popup that a new page would not show.
     const { response, text } = event.detail.ctx;
     const spoken = response?.headers.get("Content-Language");
-    if (!spoken || spoken === document.documentElement.lang || response.status >= 400 || text.includes("<dialog")) return;
+    if (unsent || !spoken || spoken === document.documentElement.lang || response.status >= 400 || text.includes("<dialog")) return;
     event.preventDefault();
     location.reload();
   });
@@ -162,16 +172,6 @@
   });
   document.addEventListener("htmx:error", () => trouble(true));
   window.addEventListener("pageshow", (event) => event.persisted && look());
-
-  // What was typed and not sent is not left without the browser's question.
-  let unsent = document.querySelector("[data-unsent] [aria-invalid]")?.form;
-  document.addEventListener("input", ({ target }) => {
-    if (target.form && "unsent" in target.form.dataset) unsent = target.form;
-  });
-  document.addEventListener("submit", ({ target }) => {
-    if (target === unsent) unsent = null;
-  });
-  window.addEventListener("beforeunload", (event) => unsent && event.preventDefault());
 
   setInterval(tick, 500);
   settle();

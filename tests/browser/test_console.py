@@ -391,6 +391,21 @@ def test_a_file_chooses_whom_to_ask(life: Life) -> None:
     expect(page.get_by_test_id("outcome").last).to_contain_text("строку не прочитать")
 
 
+def test_remarks_that_were_not_taken_are_not_left_without_a_question(
+    life: Life, watch: Watch
+) -> None:
+    one = waiting(ID, life.boss.account)
+    page = life.desk(f"/verifications/{one.id}")
+    page.get_by_test_id("take").click()
+    page.get_by_test_id("remark-position").fill("В приказе другая должность")
+    watch.means(422)
+    page.get_by_test_id("release").click()
+    expect(page.get_by_test_id("error")).to_be_visible()
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.get_by_role("link", name="English").click()
+    expect(page.get_by_test_id("remark-position")).to_have_value("В приказе другая должность")
+
+
 @pytest.mark.parametrize("lost", ["the session", "the channel"])
 def test_remarks_outlive_what_they_were_written_in(
     life: Life, time: Time, watch: Watch, lost: str

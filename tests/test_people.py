@@ -99,6 +99,17 @@ def test_a_reset_rests_on_what_its_page_showed(loss: Loss, office: Browser) -> N
     assert "Код отправлен" in office.named("done")
 
 
+def test_a_reset_rests_on_its_page_also_when_a_grant_has_just_run_out(
+    loss: Loss, office: Browser, boss: Person, time: Time
+) -> None:
+    act(recovery.grant_by_administrator, boss.account, loss.owner.account, HERE)
+    time.passes(hours=24, minutes=1)
+    boss.sign_in(office)
+    assert office.send(reset_of(loss.owner)).status == 409
+    assert loss.case.standing is Standing.EXPIRED
+    assert len(events("case.code_posted")) == 1
+
+
 def choose_by_letter(loss: Loss) -> None:
     """Somebody who reads the mailbox chooses the owner's password."""
     chosen = "кривой якорь бежит задумчиво"

@@ -30,11 +30,11 @@ def reset(id: str) -> ResponseReturnValue:
     asked = access.needs_second_factor(request.path)
     if asked:
         return asked
-    if person.may_be_reset and request.form.get("seen") != person.version:
-        return _reset_page(
-            person, _("Пока вы смотрели, положение изменилось. Прочитайте ещё раз."), 409
-        )
     granted = recovery.grant_by_administrator(access.me(), person.account, g.address)
+    if not isinstance(granted, Refusal) and request.form.get("seen") != person.version:
+        db.begin(writes=False)  # nothing is granted that rests on something else than was shown
+        sentence = _("Пока вы смотрели, положение изменилось. Прочитайте ещё раз.")
+        return _reset_page(own(id), sentence, 409)
     db.commit()
     if granted is Refusal.OPEN_CASE:
         return list_of(person, open_case(), 409)

@@ -1,5 +1,6 @@
 """Migrations: bringing the database to this version's schema."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def upgrade() -> None:
     settings = _settings()
     with db.migrating() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
-        if found is not None and found > _newest():
+        if found is not None and _is_newer(found):
             return
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
@@ -36,12 +37,17 @@ def is_current() -> bool:
     only add what the version before can live with (docs/operating.md, «Upgrade»).
     """
     found = _current()
-    return found is not None and found >= _newest()
+    return found is not None and (found == _newest() or _is_newer(found))
 
 
 def is_there() -> bool:
     """Whether the database has a schema of the portal's at all."""
     return _current() is not None
+
+
+def _is_newer(found: str) -> bool:
+    """Whether it is the name of a version that this one does not know yet."""
+    return re.fullmatch("[0-9]{4}", found) is not None and found > _newest()
 
 
 def _current() -> str | None:

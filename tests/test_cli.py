@@ -161,12 +161,13 @@ def test_a_version_that_was_put_back_leaves_a_newer_schema(
         assert portal(environment, "database", "upgrade") == (0, "")
         assert portal(environment, "database", "check") == (0, "")
         assert count(organisations) == 1
-        with db.writing():
-            db.execute(text("UPDATE alembic_version SET version_num = '0000'"))
-            db.commit()
-        status, said = portal(environment, "database", "upgrade")
-        assert (status, said.count("\n")) == (2, 1)
-        assert said.startswith("The schema is that of no version of the portal")
+        for strange in ("0000", "main"):
+            with db.writing():
+                db.execute(text("UPDATE alembic_version SET version_num = :to"), {"to": strange})
+                db.commit()
+            status, said = portal(environment, "database", "upgrade")
+            assert (status, said.count("\n")) == (2, 1)
+            assert said.startswith("The schema is that of no version of the portal")
     finally:
         with db.writing():
             values = {"newest": schema._newest()}
@@ -195,6 +196,24 @@ def test_what_nobody_reads_any_more_is_said_to_have_been_broken_off(
     assert process.returncode == 2
     assert said.startswith("Прервано. Прочитано строк: ")
     assert said.endswith("загрузите файл ещё раз.\n")
+
+
+@pytest.mark.sqlite
+def test_what_nobody_reads_is_no_answer(environment: dict[str, str], app: Flask) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "portal", "journal", "verify"]
+    try:
+        ended = subprocess.run(
+            command,
+            env=os.environ | environment,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (2, b"")
 
 
 @pytest.mark.sqlite

@@ -3,7 +3,8 @@
 import re
 import signal
 import sys
-from errno import EDQUOT, EIO, ENOSPC
+from contextlib import suppress
+from errno import EDQUOT, ENOSPC
 from typing import NoReturn
 
 import click
@@ -29,7 +30,8 @@ NOT_MADE = re.compile(
 )
 
 SERVERS = {"serve", "deliver", "run"}  # they know by themselves how to stop
-FULL = {ENOSPC, EDQUOT, EIO}
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+FULL = {ENOSPC, EDQUOT}
 
 IS_IT_MADE = "Is PORTAL_DATABASE_URL right, and was it made by `portal database upgrade`?"
 
@@ -52,7 +54,8 @@ def main() -> None:
         if error.errno not in FULL:
             raise
         drop_output()
-        click.echo(f"portal: not all could be written ({error.strerror}).", err=True)
+        with suppress(OSError):  # there may be no room for this either
+            click.echo(f"portal: not all could be written ({error.strerror}).", err=True)
         sys.exit(2)
     except Overtaken:
         click.echo("portal: others changed the same; nothing was done, do it again.", err=True)
@@ -70,8 +73,10 @@ def _tidy_up_when_stopped() -> None:
     """Have who ends the command, or its terminal, leave no file half written."""
 
     def end(number: int, _frame: object) -> NoReturn:
+        for each in ENDINGS:  # a second one would interrupt the tidying up
+            signal.signal(each, signal.SIG_IGN)
         sys.exit(128 + number)
 
-    for each in (signal.SIGTERM, signal.SIGHUP):
+    for each in ENDINGS:
         if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(each, end)

@@ -45,7 +45,7 @@ def upgrade() -> None:
 
 @database_group.command()
 def check() -> None:
-    """Exit status 1 for another version's schema; 2 without a database, or a data key."""
+    """Exit status 1 for an older version's schema; 2 without a database, or a data key."""
     with create_app().app_context(), db.reading():
         current = schema.is_current()
         if current:

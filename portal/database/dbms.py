@@ -29,7 +29,7 @@ def new_file(file: Path) -> Iterator[IO[bytes]]:
             os.fsync(opened.fileno())
             part.rename(file)
         except BaseException:
-            part.unlink()
+            part.unlink(missing_ok=True)
             raise
 
 

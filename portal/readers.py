@@ -98,9 +98,11 @@ def _url(value: str, schemes: set[str]) -> SplitResult:
     if url.fragment:
         raise ValueError("has a #; in a password it is written %23")
     try:
-        url.port  # noqa: B018 - reading it checks it
+        port = url.port
     except ValueError:  # as above
-        raise ValueError("has a port that is no number") from None
+        port = 0
+    if port == 0:
+        raise ValueError("has a port that is none")
     return url
 
 
@@ -141,9 +143,10 @@ def _postgresql_url(value: str) -> str:
         raise ValueError(
             "is no URL that PostgreSQL reads; a password's signs such as @ # / are written %40"
         ) from None
-    if "@" in str(named.get("host")):
-        raise ValueError("names no host; a password's signs such as @ # / are written %40")
-    if not all(map(_is_port, str(named.get("port") or "5432").split(","))):
+    for host in str(named.get("host") or "").split(","):
+        if host and not host.startswith(("/", "@")) and not _is_host(host):
+            raise ValueError("names no host; a password's signs such as @ # / are written %40")
+    if not all(map(_is_port, str(named.get("port") or "").split(","))):
         raise ValueError("has a port that is none")
     if not named.get("dbname"):
         raise ValueError("names no database: postgresql://portal@host/portal")
@@ -152,7 +155,7 @@ def _postgresql_url(value: str) -> str:
 
 def _is_port(text: str) -> bool:
     """Whether it is one, or left to the driver."""
-    return not text or (text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65536)
+    return not text or (re.fullmatch("[0-9]{1,5}", text) is not None and 0 < int(text) < 65536)
 
 
 def base_url(value: str) -> str:

@@ -23,7 +23,6 @@ from portal.database.dbms import BUSY_SECONDS, new_file
 
 DEFAULTS: dict[str, str | int] = {
     "application_name": "portal",
-    "client_encoding": "utf8",
     "connect_timeout": 3,  # seconds for each host
     "target_session_attrs": "read-write",  # a standby is no database to write to
     # A host that vanished is noticed within ten seconds, not after the kernel's two hours.
@@ -62,7 +61,7 @@ class Postgresql:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._where = {**DEFAULTS, **conninfo.conninfo_to_dict(url)}
+        self._where = {**DEFAULTS, **conninfo.conninfo_to_dict(url), "client_encoding": "utf8"}
         self._engines = self._engine(writes=False), self._engine(writes=True)
         self.dialect = self._engines[0].dialect
 

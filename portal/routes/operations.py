@@ -37,8 +37,8 @@ class View(NamedTuple):
         """A short word that changes whenever the page would read differently."""
         found = self.organisation
         named = [(each.name, each.email) for each in self.administrators]
-        said = (found.details.short_name, found.status, found.status_since)
-        return version_of(*said, *named, self.again_at, self.waits)
+        said = (found.details.short_name, found.administrator_email, found.status)
+        return version_of(*said, found.status_since, *named, self.again_at, self.waits)
 
 
 class Way(NamedTuple):

@@ -9,9 +9,8 @@ import pyotp
 import pytest
 from sqlalchemy import select
 
-from portal import clock, recovery
+from portal import clock
 from portal.database import db, metadata
-from portal.recovery import Reason
 from portal.routes import devices
 from tests.authenticator import Authenticator
 from tests.people import (
@@ -19,7 +18,6 @@ from tests.people import (
     END_ALL,
     NO_BACKUP_CODE,
     Person,
-    act,
     codes_on,
     cookie_of,
     enrol,
@@ -409,15 +407,6 @@ def test_a_device_is_dropped_and_the_owner_told(
     assert not other.has("passkey")
     asked = other.ask("post", "/signin/passkey/options", data=fields(other, "Войти"))
     assert '"allowCredentials": []' in asked.text
-
-
-def test_who_adds_a_device_has_lost_none(inside: Browser, petrov: Person) -> None:
-    asked = act(recovery.open_by_owner, petrov.account, "cabinet", "10.20.9.9")
-    add_passkey(inside)
-    with db.reading():
-        ended = recovery.find(asked.id)
-    assert ended
-    assert ended.reason is Reason.SIGN_IN
 
 
 def test_the_last_device_cannot_be_dropped(inside: Browser, post: Post) -> None:

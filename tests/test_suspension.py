@@ -476,7 +476,7 @@ def test_a_recovery_stops_that_rests_on_the_word_of_somebody_who_left(
     loss.sit_down_second().press("Подтвердить")
     assert run("accounts", "change", whose, "--suspend").exit_code == 0
     assert (loss.case.standing, loss.case.reason) == (Standing.REFUSED, Reason.WORKER)
-    assert "больше не может им заниматься" in loss.newest(REFUSED)
+    assert "больше не может этого делать" in loss.newest(REFUSED)
     assert CODE not in loss.subjects()
 
 

@@ -204,9 +204,9 @@ def _look(case: Case, specialist: Account) -> str:
 
 
 def evidence(case: Case) -> Evidence | None:
-    """What is known of the person's computer, or None before its number was told."""
+    """What is known of the person's computer; None before its number was told, or once erased."""
     found = diagnostics.find(case.diagnostics_id or "")
-    if found is None:
+    if found is None or not found.address:
         return None
     return Evidence(
         diagnostics=found,

@@ -85,7 +85,7 @@ REASONS = {
     Reason.CHANGED: _("Email, роль или пароль учётной записи изменили."),
     Reason.WRONG_FACTORS: _("Много раз подряд ввели неверный второй фактор."),
     Reason.SUSPENDED: _("Учётную запись приостановили."),
-    Reason.WORKER: _("Тот, кто вёл обращение, больше не может им заниматься."),
+    Reason.WORKER: _("Тот, кто занимался обращением, больше не может этого делать."),
     Reason.EXPIRED: _("Срок истёк."),
 }
 CHOSEN_REASONS = (Reason.STRANGER, Reason.COMPUTER, Reason.WITHDRAWN)  # by who refuses

@@ -186,7 +186,8 @@ def end_refused(case: Case, actor: str, reason: Reason, address: object) -> None
         number=case.number,
         at=clock.now().isoformat(),
         reason=reason,
-        by_administrator=case.is_administrators,
+        by_administrator=case.is_administrators
+        and any(map(account.administrators_of, case.owner.organisations)),
     )
 
 

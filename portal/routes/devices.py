@@ -216,7 +216,6 @@ def _added(id: str) -> ResponseReturnValue:
     if not mine.case_id:  # a recovery has a letter of its own
         account.tell(owner, "device.added", g.address)
     if mine.stage is not Stage.ENROLMENT:
-        recovery.cancel_by_sign_in(owner, g.address)  # who adds one has another
         _keep()
         db.commit()
         return redirect(url_for(".page", done="added"), 303)

@@ -485,7 +485,9 @@ def test_a_copy_that_is_stopped_leaves_nothing(
     (programs / "pg_dump").chmod(0o755)
     there = {"PATH": f"{programs}:{os.environ['PATH']}", "TMPDIR": str(temporary)}
     url = environment["PORTAL_DATABASE_URL"].replace("@", ":S3CRET@", 1)
-    command = [sys.executable, "-m", "portal", "database", "backup", str(copies / "copy")]
+    # Whoever runs the tests may ignore what ends a terminal, and commands inherit that.
+    command = ["env", "--default-signal=HUP", sys.executable, "-m", "portal"]
+    command += ["database", "backup", str(copies / "copy")]
     settings = environment | there | {"PORTAL_DATABASE_URL": url}
     with subprocess.Popen(command, env=os.environ | settings) as process:
         until = time.monotonic() + 60

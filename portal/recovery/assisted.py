@@ -206,7 +206,7 @@ def _look(case: Case, specialist: Account) -> str:
 def evidence(case: Case) -> Evidence | None:
     """What is known of the person's computer; None before its number was told, or once erased."""
     found = diagnostics.find(case.diagnostics_id or "")
-    if found is None or not found.address:
+    if found is None or not case.owner.email:
         return None
     return Evidence(
         diagnostics=found,

@@ -24,6 +24,7 @@ from portal.recovery.course import (
     end_refused,
     is_specialist_for,
     known,
+    let_wait,
     move,
     needs_two,
     note,
@@ -254,19 +255,10 @@ def decide(case: Case, specialist: Account, answers: dict[str, str], address: ob
     if not service or not judge(service, answers, facts_of(case.owner, case.service)):
         end_refused(case, specialist.id, Reason.ANSWERS, address)
         return Verdict.NOT_ENOUGH
-    now, settings = clock.now(), config.settings
+    settings = config.settings
     is_slow = needs_two(case.owner)
     hours = settings.recovery_staff_hours if is_slow else settings.recovery_hours
-    wait_until = now + timedelta(hours=hours)
-    waiting = move(
-        case,
-        State.WAITING,
-        specialist.id,
-        address,
-        specialist_id=specialist.id,
-        decided_at=now,
-        wait_until=wait_until,
-    )
+    waiting = let_wait(case, specialist, address, timedelta(hours=hours))
     _tell_of_wait(waiting, needs_approval=is_slow)
     if not is_slow:
         give_code(waiting)

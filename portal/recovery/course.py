@@ -1,5 +1,7 @@
 """How a case moves: the one guard that knows the map, the clock and the journal; and its ends."""
 
+from datetime import timedelta
+
 from sqlalchemy import bindparam, update
 
 from portal import account, clock, journal, outbox, proofs
@@ -79,6 +81,20 @@ def move(
     details = {"reason": reason} if reason else {}
     note(case, str(to), actor, address, **details)
     return known(case.id)
+
+
+def let_wait(case: Case, by: Account, address: object, span: timedelta) -> Case:
+    """Somebody decided that the owner is let in by a code, once a span of time has passed."""
+    now = clock.now()
+    return move(
+        case,
+        State.WAITING,
+        by.id,
+        address,
+        specialist_id=by.id,
+        decided_at=now,
+        wait_until=now + span,
+    )
 
 
 def note(case: Case, what: str, actor: str, address: object, **details: object) -> None:

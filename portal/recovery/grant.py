@@ -6,6 +6,7 @@ granted. It opens the enrolment of a new device and nothing else.
 
 import hmac
 import secrets
+from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from portal.account.session import Session, Stage
 from portal.database import db
 from portal.device.backup_codes import ALPHABET, one_spelling
 from portal.recovery.case import Case, NotOpenError, Reason, Standing, State, find
-from portal.recovery.course import cancel_link, end_refused, known, move, note
+from portal.recovery.course import cancel_link, end_refused, known, let_wait, move, note
 from portal.recovery.opening import PER_ACCOUNT, Refusal, add, end_expired, why_no_code
 from portal.recovery.tables import cases
 
@@ -112,16 +113,7 @@ def grant_by_administrator(
         return Refusal.TOO_MANY
     limits.use(name)
     case = case or add(owner, State.ROUTED, "", administrator.id, address)
-    now = clock.now()
-    waiting = move(
-        case,
-        State.WAITING,
-        administrator.id,
-        address,
-        specialist_id=administrator.id,
-        decided_at=now,
-        wait_until=now,
-    )
+    waiting = let_wait(case, administrator, address, timedelta())
     give_code(waiting)
     if owner.phone:
         outbox.post(

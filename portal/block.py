@@ -17,7 +17,7 @@ from portal.account.tables import accounts, sessions
 from portal.database import db
 from portal.language import mark as _
 from portal.limits import Limit
-from portal.organisation import Organisation, Status, is_open, memberships, organisations
+from portal.organisation import CONTACTS, Organisation, Status, is_open, memberships, organisations
 
 SEEN_AFTER = timedelta(minutes=1)  # use of the operational part is not written down more often
 A_DAY = timedelta(days=1)
@@ -135,7 +135,7 @@ def waits_for(found: Organisation) -> Waits | None:
     if not found.is_administrators_turn:
         return None
     progress = confirmation.progress_of([found.id])[found.id]
-    contacts = tuple(kind for kind in ("phone", "email") if kind not in progress.proved)
+    contacts = tuple(kind for kind in CONTACTS if kind not in progress.proved)
     last = progress.last
     if verification.is_as_returned(found, verification.last_one(found.id)):
         step = Step.REMARKS

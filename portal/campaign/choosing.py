@@ -14,7 +14,6 @@ from sqlalchemy import (
     Select,
     bindparam,
     case,
-    distinct,
     exists,
     func,
     insert,
@@ -27,11 +26,10 @@ from portal.account import Account
 from portal.campaign.campaign import Campaign, Outcome, State, Way, find
 from portal.campaign.tables import campaign_items, campaigns
 from portal.checks import BadValueError
-from portal.confirmation import IS_ASKED, IS_REPORTED
-from portal.confirmation.tables import proofs as proved
+from portal.confirmation import IS_ASKED, IS_CONFIRMED, IS_REPORTED
 from portal.database import db, places
 from portal.limits import Limit
-from portal.organisation import memberships, organisations, records
+from portal.organisation import memberships, organisations
 
 BATCH = 1000
 OFTEN = (Limit(30, timedelta(hours=1)),)  # lists of one administrator: each may be very long
@@ -57,19 +55,6 @@ _IS_TWICE = exists(
     )
     .correlate(campaign_items)
 )
-_CONFIRMED = (
-    select(func.count(distinct(proved.c.kind)))
-    .select_from(organisations)
-    .join(records, records.c.id == organisations.c.record_id)
-    .join(proved, proved.c.organisation_id == organisations.c.id)
-    .where(
-        organisations.c.id == campaign_items.c.organisation_id,
-        proved.c.person == records.c.person,
-        proved.c.fingerprint.in_([records.c.phone_fingerprint, records.c.email_fingerprint]),
-    )
-    .correlate(campaign_items)
-    .scalar_subquery()
-)
 
 
 def _is(what: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -88,7 +73,7 @@ _JUDGE = (
     .values(
         outcome=case(
             (_IS_TWICE, Outcome.TWICE),
-            (_CONFIRMED == 2, Outcome.CONFIRMED),
+            (_is(IS_CONFIRMED), Outcome.CONFIRMED),
             (_is(IS_ASKED), Outcome.ASKED),
             (_is(IS_REPORTED), Outcome.REPORTED),
             else_=Outcome.WAITING,

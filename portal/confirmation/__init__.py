@@ -21,6 +21,7 @@ from portal.confirmation.code import (
 )
 from portal.confirmation.confirmation import (
     IS_ASKED,
+    IS_CONFIRMED,
     IS_REPORTED,
     Code,
     Confirmation,
@@ -60,6 +61,7 @@ from portal.confirmation.requests import (
 
 __all__ = [
     "IS_ASKED",
+    "IS_CONFIRMED",
     "IS_REPORTED",
     "Answer",
     "Code",

@@ -195,6 +195,14 @@ def proof_of(proof: Any, kind: str, fingerprint: Any) -> Any:
     )
 
 
+# Whether both contacts of an organisation's record are confirmed.
+IS_CONFIRMED = exists(
+    select(records.c.id)
+    .join(_PHONE_PROOF, proof_of(_PHONE_PROOF, "phone", records.c.phone_fingerprint))
+    .join(_EMAIL_PROOF, proof_of(_EMAIL_PROOF, "email", records.c.email_fingerprint))
+    .where(records.c.id == organisations.c.record_id)
+    .correlate(organisations)
+)
 _ASKED = confirmations.alias("asked")
 # Whether a request of an organisation is in force at a moment, `now`.
 IS_ASKED = exists(

@@ -3,28 +3,26 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from portal import clock, config, journal, outbox
 from portal import proofs as signed
 from portal.confirmation import reminding
 from portal.confirmation.confirmation import (
     IS_ASKED,
+    IS_CONFIRMED,
     IS_REPORTED,
     Confirmation,
     Standing,
-    proof_of,
 )
 from portal.confirmation.tables import confirmations, proofs
 from portal.database import db
-from portal.organisation import Details, Organisation, organisations, records
+from portal.organisation import CONTACTS, Details, Organisation, organisations
 
 LINK = "confirmation"  # the purpose that the letter's link is signed for
 
 ENDINGS = set(Standing) - {Standing.OPEN, Standing.EXPIRED}
 
-_PHONE_PROOF = proofs.alias("phone_proof")
-_EMAIL_PROOF = proofs.alias("email_proof")
 _ADD = insert(confirmations)
 _ADD_PROOF = insert(proofs)
 _END = (
@@ -45,14 +43,7 @@ _PROOFS_OF = select(
 )
 _UNCONFIRMED = (
     select(organisations.c.id)
-    .join(records, records.c.id == organisations.c.record_id)
-    .outerjoin(_PHONE_PROOF, proof_of(_PHONE_PROOF, "phone", records.c.phone_fingerprint))
-    .outerjoin(_EMAIL_PROOF, proof_of(_EMAIL_PROOF, "email", records.c.email_fingerprint))
-    .where(
-        or_(_PHONE_PROOF.c.id.is_(None), _EMAIL_PROOF.c.id.is_(None)),
-        ~IS_ASKED,
-        ~IS_REPORTED,
-    )
+    .where(~IS_CONFIRMED, ~IS_ASKED, ~IS_REPORTED)
     .order_by(organisations.c.id)
 )
 
@@ -72,7 +63,7 @@ def request(organisation: Organisation, actor: str, address: object = "") -> str
     Retires an older request, so its link stops working. What is confirmed stays confirmed. None,
     and nothing is sent, if both contacts are confirmed already.
     """
-    missing = sorted({"phone", "email"} - proved(organisation))
+    missing = sorted(set(CONTACTS) - proved(organisation))
     if not missing:
         return None
     for older in db.all(_OPEN_OF, organisation_id=organisation.id):

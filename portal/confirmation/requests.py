@@ -17,7 +17,7 @@ from portal.confirmation.course import end
 from portal.confirmation.tables import confirmations, proofs
 from portal.database import db, places
 from portal.limits import Limit
-from portal.organisation import Organisation, organisations, records
+from portal.organisation import CONTACTS, Organisation, organisations, records
 
 # «Again after 60 s» is product.md's number for the other letter with a link; ten a day keep a
 # mailbox from being flooded by somebody who presses on and on.
@@ -150,7 +150,7 @@ def cancel(organisation: Organisation, actor: str, address: object) -> bool:
 
 
 def _read(row: Any) -> Progress:
-    proved = frozenset(kind for kind in ("phone", "email") if getattr(row, kind))
+    proved = frozenset(kind for kind in CONTACTS if getattr(row, kind))
     if row.id is None:
         return Progress(proved, None)
     letter = Letter(

@@ -40,6 +40,7 @@ from portal.organisation.organisation import (
     save,
 )
 from portal.organisation.record import (
+    CONTACTS,
     FIELD_CHECKS,
     ORGANISATION_FIELDS,
     PERSON_FIELDS,
@@ -54,6 +55,7 @@ from portal.organisation.tables import memberships, organisations, records
 
 __all__ = [
     "BESIDE_FIELDS",
+    "CONTACTS",
     "EDITED_CHECKS",
     "EDITED_FIELDS",
     "FIELD_CHECKS",

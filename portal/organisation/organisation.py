@@ -11,7 +11,7 @@ from portal import clock, journal, keys, networks, proofs
 from portal.config import Network
 from portal.database import db, key_ids
 from portal.organisation import words
-from portal.organisation.record import Details, differences, fingerprints
+from portal.organisation.record import CONTACTS, Details, differences, fingerprints
 from portal.organisation.status import (
     ADMINISTRATORS_TURN,
     AFTER_A_CHANGE,
@@ -49,7 +49,7 @@ _HAD = {
         records.c[f"{kind}_fingerprint"] == bindparam("fingerprint"),
     )
     .limit(1)
-    for kind in ("phone", "email")
+    for kind in CONTACTS
 }
 _THIS = organisations.c.id == bindparam("of")
 _POINT_AT = update(organisations).where(_THIS).values(record_id=bindparam("record"))

@@ -24,6 +24,7 @@ PERSON_FIELDS = {
     "phone": _("Номер мобильного телефона"),
     "email": _("Email"),
 }
+CONTACTS = ("phone", "email")  # of these fields: what the responsible person confirms
 
 FIELD_CHECKS = {
     "name": checks.text(500),

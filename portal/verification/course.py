@@ -25,7 +25,7 @@ from portal.verification.verification import (
 MISSING = {
     frozenset({"phone"}): _("ответственное лицо должно подтвердить номер телефона"),
     frozenset({"email"}): _("ответственное лицо должно подтвердить email"),
-    frozenset({"phone", "email"}): _(
+    frozenset(organisation.CONTACTS): _(
         "ответственное лицо должно подтвердить номер телефона и email"
     ),
 }
@@ -63,7 +63,7 @@ class Sent(StrEnum):
 
 def missing(found: Organisation) -> list[str]:
     """What is missing before an organisation can be sent: marked words for the page."""
-    lacking = frozenset({"phone", "email"} - confirmation.proved(found))
+    lacking = frozenset(organisation.CONTACTS) - confirmation.proved(found)
     needed = [MISSING[lacking]] if lacking else []
     back = returned(found)
     return [*needed, REMARKS] if back and _is_unmended(found, back) else needed

@@ -29,7 +29,6 @@ from portal.verification.verification import (
 
 MOST_EARLIER = 5
 MOST_LINES = 50  # among which the change of the networks is looked for
-KINDS = ("phone", "email")
 
 _SHOWN = records.alias("shown")  # the record that was shown to who confirmed
 
@@ -185,7 +184,7 @@ def evidence(one: Verification) -> Evidence:
         changes=organisation.compare(before.details, record.details) if before else [],
         returned=returned,
         since_returned=_changes_since(returned, record),
-        contacts=[_contact(kind, rows, record, found) for kind in KINDS],
+        contacts=[_contact(kind, rows, record, found) for kind in organisation.CONTACTS],
         requests=_requests(rows, found, known),
         broken_line=journal.broken_line_of(found.chain),
         lines=journal.length_of(found.chain),

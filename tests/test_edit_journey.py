@@ -16,6 +16,7 @@ from portal.verification import Sent
 from tests.conftest import ADMINISTRATOR, LOMOVA
 from tests.lost_device import at_once, events, everything, press_twice, tab
 from tests.people import Person, act, enrol
+from tests.verifying import report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -741,20 +742,8 @@ def test_an_old_merge_is_no_way_around_the_comparison(office: Browser, colleague
 # What the responsible person reported
 
 
-def report(comment: str = "", **proposed: str) -> None:
-    """The person says what is wrong."""
-    known = now()
-    with db.writing():
-        id = confirmation.request(known, "tests")
-        assert id
-        found = confirmation.find(id)
-        assert found
-        confirmation.report(found, proposed, comment, "10.20.4.17")
-        db.commit()
-
-
 def test_corrections_are_taken_over_in_one_press(boss: Person, office: Browser) -> None:
-    report("Телефон сменился летом.", phone=OTHER_PHONE, position="Директор", email="")
+    report(ID, "Телефон сменился летом.", phone=OTHER_PHONE, position="Директор", email="")
     office.open(HOME).follow("К исправлениям")
     assert office.page.heading == "Предложенные исправления"
     assert "+7 921 555-01-47 +7 921 555-01-48" in office.named("correction-phone")
@@ -773,7 +762,7 @@ def test_corrections_are_taken_over_in_one_press(boss: Person, office: Browser) 
 
 
 def test_corrections_are_taken_over_row_by_row(office: Browser) -> None:
-    report(phone=OTHER_PHONE, position="Директор")
+    report(ID, phone=OTHER_PHONE, position="Директор")
     assert not office.open(HOME).has("left-proposed"), "all of it is warned of"
     office.open(CORRECTIONS).press(TAKE, take_position="")
     assert office.has("change-phone")
@@ -786,7 +775,7 @@ def test_corrections_are_taken_over_row_by_row(office: Browser) -> None:
 
 
 def test_what_was_proposed_is_left_until_the_next_request(office: Browser) -> None:
-    report(phone=OTHER_PHONE, position="Директор", email="")
+    report(ID, phone=OTHER_PHONE, position="Директор", email="")
     edit(office, kpp="290101002").press(APPLY)
     assert office.named("left-proposed") == "Осталось предложенное: 2"
     confirm()
@@ -794,7 +783,7 @@ def test_what_was_proposed_is_left_until_the_next_request(office: Browser) -> No
 
 
 def test_no_correction_chosen(boss: Person, office: Browser) -> None:
-    report(phone=OTHER_PHONE)
+    report(ID, phone=OTHER_PHONE)
     office.open(CORRECTIONS).press(TAKE, take_phone="")
     assert office.status == 422
     assert "Отметьте хотя бы одно" in office.named("notice")
@@ -807,7 +796,7 @@ def test_no_correction_chosen(boss: Person, office: Browser) -> None:
 
 def test_a_corrected_name_raises_the_question_who_is_meant(boss: Person, office: Browser) -> None:
     confirm("phone")
-    report(last_name="Ломовая", phone=OTHER_PHONE)
+    report(ID, last_name="Ломовая", phone=OTHER_PHONE)
     office.open(CORRECTIONS).press(TAKE, take_phone="")
     assert office.status == 422
     assert office.fault("person")
@@ -821,7 +810,7 @@ def test_a_corrected_name_raises_the_question_who_is_meant(boss: Person, office:
 
 
 def test_corrections_come_on_top_of_a_draft(boss: Person, office: Browser) -> None:
-    report(phone=OTHER_PHONE)
+    report(ID, phone=OTHER_PHONE)
     edit(office, position="Директор", phone="+79215550149")
     office.open(CORRECTIONS)
     assert office.has("has-draft")
@@ -831,7 +820,7 @@ def test_corrections_come_on_top_of_a_draft(boss: Person, office: Browser) -> No
 
 
 def test_what_changed_since_the_report_is_said(office: Browser, keep: Callable[..., None]) -> None:
-    report(phone=OTHER_PHONE, kpp="290101002", position="Директор")
+    report(ID, phone=OTHER_PHONE, kpp="290101002", position="Директор")
     keep(phone="+79215550149", kpp="290101002")
     office.open(CORRECTIONS)
     row = office.named("correction-phone")
@@ -845,7 +834,7 @@ def test_what_changed_since_the_report_is_said(office: Browser, keep: Callable[.
 
 def test_a_value_that_is_not_good_any_more_is_pointed_at(boss: Person, office: Browser) -> None:
     """Such as one whose region was taken off the list meanwhile."""
-    report(phone="+77015550148", position="Директор")
+    report(ID, phone="+77015550148", position="Директор")
     office.open(CORRECTIONS)
     assert "Так записать нельзя." in office.named("correction-phone")
     assert "take_phone" not in office.page.form_of(TAKE).fields
@@ -862,7 +851,7 @@ def last_id() -> str:
 
 
 def test_corrections_that_do_not_go_together_are_pointed_at(boss: Person, office: Browser) -> None:
-    report(inn=ALONE["inn"], position="Директор")
+    report(ID, inn=ALONE["inn"], position="Директор")
     office.open(CORRECTIONS).press(TAKE)
     assert office.status == 422
     assert office.page.heading == "Изменить реквизиты"
@@ -874,7 +863,7 @@ def test_corrections_that_do_not_go_together_are_pointed_at(boss: Person, office
 
 def test_a_report_that_was_answered_is_gone(boss: Person, office: Browser) -> None:
     assert office.open(CORRECTIONS).has("nothing-reported")
-    report(phone=OTHER_PHONE)
+    report(ID, phone=OTHER_PHONE)
     office.open(CORRECTIONS)
     confirm()
     office.press(TAKE)
@@ -885,7 +874,7 @@ def test_a_report_that_was_answered_is_gone(boss: Person, office: Browser) -> No
 
 
 def test_a_report_of_a_comment_alone(office: Browser) -> None:
-    report("Это вообще не мы: <b>позвоните</b>")
+    report(ID, "Это вообще не мы: <b>позвоните</b>")
     office.open(CORRECTIONS)
     assert "<b>позвоните</b>" in office.named("comment")
     assert TAKE not in office.page.buttons

@@ -678,7 +678,7 @@ def test_the_evidence_can_be_filed(orlov: Account, administrator: Account, time:
         filed = json.loads(json.dumps(verification.written(verification.evidence(one))))
     assert set(filed) == {
         *("made_at", "verification", "organisation", "record", "changes"),
-        *("contacts", "confirmations", "journal", "earlier"),
+        *("contacts", "confirmations", "reports", "journal", "earlier"),
     }
     assert set(filed["verification"]) == {
         *("id", "record_id", "submitted_at", "submitted_by", "specialist", "taken_at"),

@@ -18,7 +18,7 @@ from tests.browser import Browser
 from tests.conftest import ADMINISTRATOR, LOMOVA
 from tests.lost_device import at_once, everything, press_twice, tab
 from tests.people import Person, enrol
-from tests.verifying import change, confirm, found, kept, send, waiting, waits
+from tests.verifying import change, confirm, found, kept, report, send, waiting, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -777,6 +777,43 @@ def test_a_window_with_words_in_it_is_not_led_away(
     assert answer.status_code == status
     assert "Написанное здесь цело" in answer.text
     assert not {"HX-Redirect", "HX-Refresh"} & set(answer.headers.keys())
+
+
+# What the responsible person reported
+
+
+def test_a_report_is_shown_though_the_administrator_changed_something_else(desk: Desk) -> None:
+    confirm(ID, "phone")
+    report(ID, "Я здесь не работаю. Уберите мой телефон.", phone="+79215550148", position="")
+    change(ID, email="drugoy@sever-trakt.example")
+    confirm(ID, "email")
+    sent = desk.send()
+    browser = desk.working(sent)
+    said = browser.named("report")
+    assert "Я здесь не работаю. Уберите мой телефон." in said
+    assert "+7 921 555-01-47+7 921 555-01-48" in said
+    assert f"{LOMOVA.position}—" in said
+    written = json.loads(browser.ask("get", f"/verifications/{sent.id}/evidence.json").text)
+    (kept_report,) = written["reports"]
+    assert kept_report["comment"] == "Я здесь не работаю. Уберите мой телефон."
+    assert kept_report["corrections"][1] == {
+        "field": "phone",
+        "old": LOMOVA.phone,
+        "new": "+79215550148",
+    }
+
+
+def test_a_report_from_before_the_last_verification_is_settled(desk: Desk, time: Time) -> None:
+    report(ID, "Опечатка в адресе.")
+    change(ID, legal_address="163000, г. Архангельск, ул. Садовая, д. 1")
+    first = desk.waiting()
+    browser = desk.working(first)
+    assert "Опечатка в адресе." in browser.named("report")
+    browser.press(VERIFY)
+    time.passes(minutes=1)
+    assert desk.at(first).has("report"), "what it rested on stays"
+    change(ID, legal_address="163000, г. Архангельск, ул. Садовая, д. 2")
+    assert not desk.at(desk.send()).has("report")
 
 
 # In English

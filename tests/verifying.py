@@ -65,6 +65,17 @@ def confirm(id: str, *kinds: str, address: str = ADDRESS, by: str = "tests") -> 
         db.commit()
 
 
+def report(id: str, comment: str = "", **proposed: str) -> None:
+    """Ask the responsible person, who says what is wrong."""
+    with db.writing():
+        now = organisation.find(id)
+        assert now
+        request = confirmation.find(confirmation.request(now, "tests") or "")
+        assert request
+        confirmation.report(request, proposed, comment, ADDRESS)
+        db.commit()
+
+
 def send(id: str, by: Account) -> Verification:
     """Send an organisation to the specialists."""
     with db.writing():

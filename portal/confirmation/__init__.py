@@ -48,7 +48,7 @@ from portal.confirmation.email_link import (
     request_email_link,
     send_email_link,
 )
-from portal.confirmation.report import Correction, Report, report, reported
+from portal.confirmation.report import Correction, Dated, Report, report, reported, reports_between
 from portal.confirmation.requests import (
     Letter,
     Progress,
@@ -67,6 +67,7 @@ __all__ = [
     "Code",
     "Confirmation",
     "Correction",
+    "Dated",
     "EmailLink",
     "Judgement",
     "Letter",
@@ -93,6 +94,7 @@ __all__ = [
     "proved",
     "report",
     "reported",
+    "reports_between",
     "request",
     "request_code",
     "request_email_link",

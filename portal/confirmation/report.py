@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, select, update
@@ -18,6 +19,17 @@ _KEEP = (
     .values(report=bindparam("what"))
 )
 _KEPT = select(confirmations.c.report).where(confirmations.c.id == bindparam("of"))
+_BETWEEN = (
+    select(confirmations.c.ended_at, confirmations.c.report)
+    .where(
+        confirmations.c.organisation_id == bindparam("of"),
+        confirmations.c.report.is_not(None),
+        confirmations.c.ended_at > bindparam("since"),
+        confirmations.c.ended_at <= bindparam("until"),
+    )
+    .order_by(confirmations.c.ended_at.desc())
+    .limit(bindparam("most"))
+)
 
 
 class Correction(NamedTuple):
@@ -34,6 +46,13 @@ class Report(NamedTuple):
 
     corrections: list[Correction]
     comment: str
+
+
+class Dated(NamedTuple):
+    """A report, and when it was sent."""
+
+    at: datetime
+    report: Report
 
 
 def report(
@@ -66,7 +85,17 @@ def report(
 def reported(request_id: str) -> Report | None:
     """What the person said is wrong, if a request ended by that."""
     kept = db.scalar(_KEPT, of=request_id)
-    if kept is None:
-        return None
+    return None if kept is None else _read(kept)
+
+
+def reports_between(
+    organisation_id: str, since: datetime, until: datetime, *, most: int
+) -> list[Dated]:
+    """What the responsible persons said is wrong after one moment and by another, newest first."""
+    rows = db.all(_BETWEEN, of=organisation_id, since=since, until=until, most=most)
+    return [Dated(row.ended_at, _read(row.report)) for row in rows]
+
+
+def _read(kept: str) -> Report:
     what = json.loads(kept)
     return Report([Correction(**each) for each in what["corrections"]], what["comment"])

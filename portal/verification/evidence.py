@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, or_, select
 
-from portal import account, clock, journal, networks, organisation, outbox
-from portal.confirmation import Standing
+from portal import account, clock, confirmation, journal, networks, organisation, outbox
+from portal.confirmation import Dated, Standing
 from portal.confirmation.confirmation import proof_of, standing_of
 from portal.confirmation.tables import confirmations, proofs
 from portal.database import db
@@ -28,6 +28,7 @@ from portal.verification.verification import (
 )
 
 MOST_EARLIER = 5
+MOST_REPORTS = 20
 MOST_LINES = 50  # among which the change of the networks is looked for
 
 _SHOWN = records.alias("shown")  # the record that was shown to who confirmed
@@ -137,6 +138,7 @@ class Evidence:
     since_returned: list[Change]  # what reads otherwise since that
     contacts: list[Contact]
     requests: list[Request]
+    reports: list[Dated]  # of errors, since it was verified last; the newest first
     broken_line: BrokenLine | None
     lines: int  # of the organisation's journal
     earlier: list[Verification]
@@ -186,6 +188,7 @@ def evidence(one: Verification) -> Evidence:
         since_returned=_changes_since(returned, record),
         contacts=[_contact(kind, rows, record, found) for kind in organisation.CONTACTS],
         requests=_requests(rows, found, known),
+        reports=_reports(one),
         broken_line=journal.broken_line_of(found.chain),
         lines=journal.length_of(found.chain),
         earlier=earlier,
@@ -259,6 +262,17 @@ def _requests(rows: Iterable[Any], of: Organisation, known: dict[str, Who]) -> l
         )
         for id, row in found.items()
     ]
+
+
+def _reports(one: Verification) -> list[Dated]:
+    """What responsible persons said is wrong since the organisation was verified last.
+
+    The request ended by that, and the administrator may have changed something else.
+    """
+    last = verified_before(one)
+    since = (last and last.ended_at) or clock.EPOCH
+    until = one.ended_at or clock.now()
+    return confirmation.reports_between(one.organisation_id, since, until, most=MOST_REPORTS)
 
 
 def _was_due(row: Any) -> bool:

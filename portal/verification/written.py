@@ -53,6 +53,17 @@ def written(seen: Evidence) -> dict[str, object]:
             }
             for each in seen.requests
         ],
+        "reports": [
+            {
+                "at": _iso(each.at),
+                "corrections": [
+                    {"field": row.field, "old": row.old, "new": row.new}
+                    for row in each.report.corrections
+                ],
+                "comment": each.report.comment,
+            }
+            for each in seen.reports
+        ],
         "journal": {
             "chain": found.chain,
             "lines": seen.lines,

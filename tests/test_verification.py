@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -488,6 +489,18 @@ def test_when_the_networks_changed_is_told(administrator: Account) -> None:
     line = evidence(waiting(ID, administrator, position="Диспетчер")).networks_changed
     assert line
     assert line.actor == "tests"
+
+
+def test_other_changes_do_not_hide_that_the_networks_changed(
+    administrator: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["portal.verification.evidence"], "LINES", 3)
+    change(ID, "10.20.0.0/16")
+    for number in range(9):
+        change(ID, "10.20.0.0/16", position=f"Механик {number}")
+    line = evidence(waiting(ID, administrator, "10.20.0.0/16")).networks_changed
+    assert line
+    assert "networks" in line.details["fields"]
 
 
 def test_what_was_returned_with_remarks_is_not_sent_again_as_it_was(

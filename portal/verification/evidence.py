@@ -29,7 +29,8 @@ from portal.verification.verification import (
 
 MOST_EARLIER = 5
 MOST_REPORTS = 20
-MOST_LINES = 50  # among which the change of the networks is looked for
+CHANGED = "organisation.changed"  # the lines of the journal
+LINES = 50  # that are read at once when the change of the networks is looked for
 
 _SHOWN = records.alias("shown")  # the record that was shown to who confirmed
 
@@ -242,8 +243,14 @@ def _is_administrators(email: str, found: Organisation) -> bool:
 
 def _networks_changed(found: Organisation) -> Line | None:
     """The line of the journal about the newest change of the organisation's own networks."""
-    lines = journal.lines(found.chain, most=MOST_LINES, names=["organisation.changed"])
-    return next((each for each in lines if "networks" in each.details.get("fields", ())), None)
+    before = None
+    # To the end: a row of other changes must not hide it.
+    while lines := journal.lines(found.chain, most=LINES, before=before, names=[CHANGED]):
+        for each in lines:
+            if "networks" in each.details.get("fields", ()):
+                return each
+        before = lines[-1].number
+    return None
 
 
 def _requests(rows: Iterable[Any], of: Organisation, known: dict[str, Who]) -> list[Request]:

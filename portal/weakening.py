@@ -49,10 +49,12 @@ def where(host: str | None) -> Where:
 
 
 def is_wide(networks: Iterable[Network]) -> bool:
-    """Whether public networks, neighbours taken together, are wider than anybody's own."""
-    return any(
-        each.prefixlen < WIDEST[each.version] and not each.is_private for each in merged(networks)
-    )
+    """Whether public networks, all of them taken together, are wider than anybody's own."""
+    parts = {4: 0.0, 6: 0.0}  # of the widest that there may be
+    for each in merged(networks):
+        if not each.is_private:
+            parts[each.version] += 2.0 ** (WIDEST[each.version] - each.prefixlen)
+    return max(parts.values()) > 1
 
 
 def overlap(

@@ -173,6 +173,7 @@ BAD = [
     ("secure_networks", "10.20.4.0/24 ::/0", "слишком велика"),
     ("secure_networks", "::ffff:0.0.0.0/96", "слишком велика"),
     ("secure_networks", "0.0.0.0/1 128.0.0.0/1", "слишком велика"),
+    ("secure_networks", "12.0.0.0/8 34.0.0.0/8", "слишком велика"),
     ("secure_networks", " ".join(f"10.20.{number}.0/24" for number in range(51)), "не больше 50"),
     ("secure_networks", "10.20.4.1/24", "через пробел"),
     ("secure_networks", "10.20.4.0/24\n10.20.8.0/24", NEWLINE),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from portal import readers
 from portal.checks import BadValueError
 from portal.language import gettext as _
-from portal.weakening import WIDEST, merged
+from portal.weakening import WIDEST, is_wide, merged
 
 MOST_NETWORKS = 50
 
@@ -41,7 +41,7 @@ def check_networks(text: str) -> str:
         ) from None
     if len(found) > MOST_NETWORKS:
         raise BadValueError(_("Слишком много сетей: не больше %(count)s.", count=MOST_NETWORKS))
-    if any(each.prefixlen < WIDEST[each.version] for each in merged(found)):
+    if is_wide(found) or any(each.prefixlen < WIDEST[each.version] for each in merged(found)):
         raise BadValueError(_("Сеть слишком велика: ссылка открывалась бы почти откуда угодно."))
     return " ".join(map(str, found))
 

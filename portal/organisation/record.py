@@ -105,7 +105,7 @@ def differences(old: Details, new: Details) -> list[str]:
 
 def fingerprints(kind: str, value: str) -> tuple[bytes, ...]:
     """What a phone or an email is known by in the database; an email whatever its case."""
-    return keys.fingerprints(value.casefold(), kind)
+    return keys.fingerprints(value.lower(), kind)
 
 
 def _plain(name: str) -> str:

@@ -8,7 +8,9 @@ takes the request.
 
 `/access` is answered in time whatever happens: by a thread of its own, for the others may all wait
 for the database; and if that hangs, too, by a refusal. So are those who ask how the portal is: else
-one that only waits for its database would be taken for dead.
+one that only waits for its database would be taken for dead. A page comes later, but it comes, if
+only to say that the portal does not answer. Files take long to make: they are one thread's work, so
+that whoever asks for many of them keeps nobody from a page.
 """
 
 import asyncio
@@ -17,6 +19,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from queue import SimpleQueue
 from tempfile import SpooledTemporaryFile
@@ -31,6 +34,8 @@ BODY_SECONDS = 10  # a body that takes longer is not waited for
 # What a program waits for the answer of, and what it is told if there is none in time.
 IN_TIME = {"/access": 403, "/health/live": 503, "/health/ready": 503}
 IN_TIME_SECONDS = 1.5  # two are promised
+PAGE_SECONDS = 30.0  # a proxy waits 45, the portal for its database 15
+FILES = (".csv", ".json")
 UPLOAD_SECONDS = 60  # a file may take so long
 MOST_HEARD = 1024 * 1024  # bytes of a body behind its end
 JOINED_BY = {"HTTP_COOKIE": "; "}  # other headers that come several times, by a comma
@@ -51,6 +56,7 @@ class Answer(NamedTuple):
 
 
 Asked = tuple[Environ, asyncio.Future[Answer]]
+Late = Callable[[], Answer]  # what is said where no answer came in time
 
 
 class Door:
@@ -63,8 +69,10 @@ class Door:
         self._asked_in_time: dict[str, SimpleQueue[Asked]] = {
             path: SimpleQueue() for path in IN_TIME
         }
+        self._files: SimpleQueue[Asked] = SimpleQueue()
         self._judge = ThreadPoolExecutor(1)  # whether a long body may be sent: one connection asks
-        for asked in (*[self._asked] * threads, *self._asked_in_time.values()):
+        every = (*[self._asked] * threads, *self._asked_in_time.values(), self._files)
+        for asked in every:
             threading.Thread(target=self._work, args=(asked,), daemon=True).start()
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
@@ -72,25 +80,48 @@ class Door:
         loop = asyncio.get_running_loop()
         body: IO[bytes] = BytesIO()
         if "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "0") != "0":
-            longest, seconds = self._longest, BODY_SECONDS
+            longest, patience = self._longest, BODY_SECONDS
             if _length_of(environ) > longest:
                 longest = await loop.run_in_executor(self._judge, self._longest_of, environ)
             if longest > self._longest:  # a file is kept on disk, not in memory
                 body = SpooledTemporaryFile(self._longest)  # noqa: SIM115 - who answers closes it
-                seconds = UPLOAD_SECONDS
-            refused = await self._refuses(environ, proto, body, longest, seconds)
+                patience = UPLOAD_SECONDS
+            refused = await self._refuses(environ, proto, body, longest, patience)
             if refused:
                 body.close()
                 proto.response_bytes(*refusal(refused))
                 return
         environ["wsgi.input"] = body
-        answer: asyncio.Future[Answer] = loop.create_future()
         if scope.path in IN_TIME:
-            self._asked_in_time[scope.path].put((environ, answer))
-            proto.response_bytes(*await _in_time(answer, IN_TIME[scope.path]))
+            asked, seconds = self._asked_in_time[scope.path], IN_TIME_SECONDS
+            late: Late = partial(refusal, IN_TIME[scope.path])
         else:
-            self._asked.put((environ, answer))
+            is_file = scope.path.endswith(FILES)
+            asked, seconds = self._files if is_file else self._asked, PAGE_SECONDS
+            late = partial(self._too_late, environ)
+        answer: asyncio.Future[Answer] = loop.create_future()
+        waiting = loop.call_later(seconds, lambda: _give(answer, late()))
+        asked.put((environ, answer))
+        if asked is self._files:
+            gone = loop.create_task(_wait_for_its_end(proto, answer))
+            answer.add_done_callback(lambda _answer: gone.cancel())
+        with suppress(asyncio.CancelledError):  # nobody waits for it any more
             proto.response_bytes(*await answer)
+        waiting.cancel()
+
+    def _too_late(self, environ: Environ) -> Answer:
+        """What is said to who has waited long: a page that asks nothing of the database."""
+        body = environ["wsgi.input"]
+        # Who answers may be reading it; a file is nothing that stands on a page.
+        said = body.getvalue() if isinstance(body, BytesIO) and not body.closed else b""
+        # Else nobody would say anything.
+        with (
+            suppress(Exception),
+            self._app.request_context(environ | {"wsgi.input": BytesIO(said)}),
+        ):
+            response = pages.too_late()
+            return Answer(response.status_code, list(response.headers.items()), response.data)
+        return refusal(503)
 
     def __rsgi_del__(self, _loop: object) -> None:
         """The server ends: granian's worker processes leave out what Python does at its end."""
@@ -216,13 +247,10 @@ def refusal(status: int) -> Answer:
     return Answer(status, list(headers.items()), b"")
 
 
-async def _in_time(answer: asyncio.Future[Answer], late: int) -> Answer:
-    """An answer; a refusal if it takes too long."""
-    try:
-        async with asyncio.timeout(IN_TIME_SECONDS):
-            return await answer
-    except TimeoutError:
-        return refusal(late)
+async def _wait_for_its_end(proto: Any, answer: asyncio.Future[Answer]) -> None:
+    """Have nobody make the answer once the connection it is for has ended."""
+    await proto.client_disconnect()
+    answer.cancel()
 
 
 def _give(answer: asyncio.Future[Answer], given: Answer) -> None:

@@ -324,6 +324,18 @@ def _way_back() -> tuple[str, str] | None:
 def _unavailable(error: OperationalError) -> Response:
     log.error("database unavailable", cause=type(error.orig).__name__)
     metrics.database_errors.inc("request")
+    return _away()
+
+
+def too_late() -> Response:
+    """What is said where no thread has answered in time; asks nothing of the database."""
+    log.error("request not answered in time", endpoint=request.endpoint)
+    g.address = client_address()
+    language.choose(request.cookies.get(language_cookie()))
+    return _add_headers(_away())
+
+
+def _away() -> Response:
     title = _("Портал временно недоступен")
     advice = _("Ничего не потеряно. Подождите минуту и попробуйте ещё раз.")
     return retry_after(sorry(503, title, advice), clock.now() + A_MINUTE)

@@ -21,7 +21,7 @@ from portal.limits import Limit
 
 WAITS = tuple(timedelta(seconds=each) for each in (30, 60, 120, 300))
 PER_NUMBER = (Limit(5, timedelta(minutes=10)), Limit(10, timedelta(hours=24)))
-PER_PERSON = (Limit(20, timedelta(hours=24)),)
+PER_PERSON = (Limit(20, timedelta(hours=24)),)  # the one whom an organisation names, whoever it is
 ROW_ENDS = timedelta(hours=24)  # a code sent after so long is the first of a new row
 OLDER_CODES = 20  # as many are recognised as older ones
 
@@ -129,7 +129,7 @@ def send_code_again(confirmation: Confirmation, address: object) -> Wait | None:
             "again_at": now + WAITS[min(ordinal, len(WAITS)) - 1],
         },
     )
-    limits.use(_number(confirmation), _person(confirmation))
+    limits.use(_number(confirmation), _for(confirmation))
     journal.record(confirmation.chain, "code.posted", "responsible", address, message=message_id)
     metrics.codes.note("posted")
     return None
@@ -142,7 +142,7 @@ def next_code(confirmation: Confirmation) -> Wait | None:
     moments = [
         confirmation.code.again_at if confirmation.code else None,
         limits.free_at(_number(confirmation), PER_NUMBER),
-        limits.free_at(_person(confirmation), PER_PERSON),
+        limits.free_at(_for(confirmation), PER_PERSON),
     ]
     now = clock.now()
     latest = max((moment for moment in moments if moment and moment > now), default=None)
@@ -213,5 +213,6 @@ def _number(confirmation: Confirmation) -> str:
     return f"sms to {confirmation.details.phone}"
 
 
-def _person(confirmation: Confirmation) -> str:
-    return f"sms for {confirmation.person}"
+def _for(confirmation: Confirmation) -> str:
+    # Not for the person: an administrator may name a new one, with another number, at any time.
+    return f"sms for {confirmation.organisation_id}"

@@ -107,6 +107,24 @@ def staff(specialists: list[Account]) -> Iterator[Scene]:
 # The whole way
 
 
+def test_a_number_that_many_accounts_have_gets_ten_sms_of_recoveries_a_day(
+    scene: Scene, post: Post, time: Time
+) -> None:
+    """The letters go on: what is said by SMS is said there, too."""
+    for number in range(6):
+        owner = enrol(f"p{number}@sever-trakt.example", Role.OPERATOR, phone=PHONE).account
+        other = Scene(owner, scene.specialist, scene.second)
+        other.open()
+        other.claim()
+        other.decide()
+        assert len(post.letters(owner.email)) == 2
+    assert len(post.sms.arrived) == 10
+    time.passes(days=1)
+    scene.open()
+    post.deliver()
+    assert len(post.sms.arrived) == 11
+
+
 def test_a_lost_device_is_replaced(scene: Scene, post: Post, time: Time) -> None:
     old = look(device.devices_of, scene.owner.id)[0].id
     assert scene.open().standing is Standing.OPENED

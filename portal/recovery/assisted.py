@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from sqlalchemy import bindparam, update
 
-from portal import account, agents, clock, config, diagnostics, limits, networks, outbox
+from portal import account, agents, clock, config, diagnostics, limits, networks
 from portal.account import Account, session
 from portal.account.session import Seen
 from portal.database import db
@@ -28,6 +28,7 @@ from portal.recovery.course import (
     move,
     needs_two,
     note,
+    write_sms,
 )
 from portal.recovery.facts import facts_of
 from portal.recovery.grant import give_code
@@ -296,12 +297,4 @@ def _tell_of_wait(case: Case, *, needs_approval: bool) -> None:
         needs_approval=needs_approval,
         token=cancel_link(case),
     )
-    if case.owner.phone:
-        outbox.post(
-            "sms",
-            "case_waiting",
-            case.owner.phone,
-            account_id=case.owner.id,
-            about=case.id,
-            until=case.wait_until.isoformat(),
-        )
+    write_sms(case, "case_waiting", until=case.wait_until.isoformat())

@@ -1,12 +1,14 @@
 """How a case moves: the one guard that knows the map, the clock and the journal; and its ends."""
 
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import bindparam, update
 
-from portal import account, clock, journal, outbox, proofs
+from portal import account, clock, journal, limits, outbox, proofs
 from portal.account import STAFF, Account, Role, administers, session
 from portal.database import db
+from portal.limits import Limit
 from portal.recovery.case import (
     Case,
     NotOpenError,
@@ -18,6 +20,7 @@ from portal.recovery.case import (
 )
 from portal.recovery.tables import cases
 
+SMS_TO_A_NUMBER = (Limit(10, timedelta(hours=24)),)  # as of codes: several accounts may have it
 CANCEL = "cancel"  # the purpose that the link in every letter is signed for
 
 ENDS = frozenset({State.COMPLETED, State.REFUSED, State.CANCELLED})
@@ -100,6 +103,18 @@ def let_wait(case: Case, by: Account, address: object, span: timedelta) -> Case:
 def note(case: Case, what: str, actor: str, address: object, **details: object) -> None:
     """Add a line about a case to the journal of its owner."""
     journal.record(case.owner.chain, f"case.{what}", actor, address, case=case.number, **details)
+
+
+def write_sms(case: Case, text: str, **words: Any) -> None:
+    """Post an SMS about a case to its owner, who gets a letter as well; none beyond the limit."""
+    phone = case.owner.phone
+    if not phone:
+        return
+    name = f"sms about recoveries to {phone}"
+    if limits.free_at(name, SMS_TO_A_NUMBER):
+        return
+    limits.use(name)
+    outbox.post("sms", text, phone, account_id=case.owner.id, about=case.id, **words)
 
 
 def cancel_link(case: Case) -> str:

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, update
 
-from portal import account, clock, device, diagnostics, keys, limits, outbox, proofs
+from portal import account, clock, device, diagnostics, keys, limits, proofs
 from portal.account import Account, administers, session
 from portal.account.session import Session, Stage
 from portal.database import db
 from portal.device.backup_codes import ALPHABET, one_spelling
 from portal.recovery.case import Case, NotOpenError, Reason, Standing, State, find
-from portal.recovery.course import cancel_link, end_refused, known, let_wait, move, note
+from portal.recovery.course import cancel_link, end_refused, known, let_wait, move, note, write_sms
 from portal.recovery.opening import PER_ACCOUNT, Refusal, add, end_expired, why_no_code
 from portal.recovery.tables import cases
 
@@ -115,15 +115,7 @@ def grant_by_administrator(
     case = case or add(owner, State.ROUTED, "", administrator.id, address)
     waiting = let_wait(case, administrator, address, timedelta())
     give_code(waiting)
-    if owner.phone:
-        outbox.post(
-            "sms",
-            "case_granted",
-            owner.phone,
-            account_id=owner.id,
-            about=case.id,
-            until=waiting.expires_at.isoformat(),
-        )
+    write_sms(waiting, "case_granted", until=waiting.expires_at.isoformat())
     return known(case.id)
 
 

@@ -15,7 +15,6 @@ from portal import (
     limits,
     metrics,
     organisation,
-    outbox,
     proofs,
 )
 from portal.account import Account, Role
@@ -24,7 +23,7 @@ from portal.database import db
 from portal.language import mark as _
 from portal.limits import Limit
 from portal.recovery.case import Case, Reason, State, find, last_case_of
-from portal.recovery.course import cancel_link, move
+from portal.recovery.course import cancel_link, move, write_sms
 from portal.recovery.questions import catalogue
 from portal.recovery.tables import cases
 
@@ -228,8 +227,7 @@ def _tell_owner(case: Case) -> None:
         is_routed=case.state is State.ROUTED,
         token=cancel_link(case),
     )
-    if case.owner.phone:
-        outbox.post("sms", "case_opened", case.owner.phone, account_id=case.owner.id, about=case.id)
+    write_sms(case, "case_opened")
 
 
 def _tell_administrator(case: Case, administrator: Account, organisation_id: str) -> None:

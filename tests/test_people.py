@@ -763,6 +763,18 @@ def test_another_role_ends_the_sessions_and_is_told(loss: Loss, office: Browser)
     assert loss.owner.sign_in(elsewhere).page.heading == "Мои устройства"
 
 
+def test_a_role_is_changed_five_times_a_day(loss: Loss, office: Browser) -> None:
+    """Each change is a letter to the person, whom nobody asked."""
+    path = f"/people/{loss.owner.account.id}/role"
+    for role in ("manager", "operator") * 2 + ("manager",):
+        assert office.open(path).press(TO_ROLE, role=role).has("done")
+    letters = loss.subjects().count("Изменена роль")
+    assert office.open(path).press(TO_ROLE, role="operator").status == 429
+    assert "Роль этого сотрудника за сутки изменили уже 5 раз" in office
+    assert known(loss.owner.account.email).role is Role.MANAGER
+    assert loss.subjects().count("Изменена роль") == letters
+
+
 def test_the_journal_says_from_where_an_administrator_acted(
     loss: Loss, office: Browser, time: Time
 ) -> None:

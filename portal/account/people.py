@@ -18,6 +18,7 @@ from portal.account.account import (
     must_be_readable,
     read,
 )
+from portal.account.changes import change_role
 from portal.account.links import invite_again, send_invitation
 from portal.account.tables import accounts
 from portal.database import Moment, db
@@ -25,6 +26,7 @@ from portal.limits import Limit
 from portal.organisation import memberships
 
 PER_ADMINISTRATOR = (Limit(50, timedelta(hours=1)),)  # invitations: a whole office in a morning
+ROLES_OF_ONE = (Limit(5, timedelta(hours=24)),)  # each is told to them by letter
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 _OF = memberships.c.organisation_id == bindparam("of")
@@ -159,6 +161,21 @@ def invite_person_again(administrator: Account, account: Account, address: objec
 def may_invite_at(administrator: Account) -> datetime | None:
     """When an administrator may invite the next person; None: now."""
     return limits.free_at(_limit(administrator), PER_ADMINISTRATOR)
+
+
+def give_role(
+    account: Account, role: Role, administrator: Account, address: object
+) -> datetime | None:
+    """Give an operational user another role; where that was done too often, until when none.
+
+    Raises NotAllowedError where the role does not suit the account's organisations.
+    """
+    name = f"roles of {account.id}"
+    until = limits.free_at(name, ROLES_OF_ONE)
+    if until is None:
+        limits.use(name)
+        change_role(account, role, administrator.id, address)
+    return until
 
 
 def _limit(administrator: Account) -> str:

@@ -3,12 +3,12 @@
 from flask import Response, g, request
 from flask.typing import ResponseReturnValue
 
-from portal import access, account, recovery
+from portal import access, account, language, recovery
 from portal.account import Role
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
-from portal.pages import respond, stale
+from portal.pages import respond, retry_after, stale
 from portal.routes.people.blueprint import ROLES, bp
 from portal.routes.people.page import back_to_list
 from portal.routes.people.person import Person, own
@@ -33,7 +33,13 @@ def change_role(id: str) -> ResponseReturnValue:
         return _role_page(person, error, 409)
     if chosen == person.account.role:
         return _role_page(person, _("Это и есть нынешняя роль. Выберите другую."), 422)
-    account.change_role(person.account, Role(chosen), me.id, g.address)
+    until = account.give_role(person.account, Role(chosen), me, g.address)
+    if until:
+        error = _(
+            "Роль этого сотрудника за сутки изменили уже 5 раз. Следующий раз — %(moment)s.",
+            moment=language.moment(until),
+        )
+        return retry_after(_role_page(person, error, 429), until)
     recovery.cancel_by_change(person.account, me.id, g.address)
     db.commit()
     return back_to_list(person, "role")

@@ -516,6 +516,8 @@ def test_what_was_returned_with_remarks_is_not_sent_again_as_it_was(
     change(ID, position="Диспетчер")
     change(ID, position="Директор")
     assert act(verification.submit, found(ID), administrator, HERE) is Sent.NOT_READY, "as it was"
+    change(ID, legal_address="163000, г. Архангельск, ул. Садовая, д. 1")
+    assert act(verification.submit, found(ID), administrator, HERE) is Sent.NOT_READY, "another row"
     again = taken(waiting(ID, administrator, position="Диспетчер"), orlov)
     act(verification.send_back, again, orlov, {"": "Пришлите приказ по почте."}, HERE)
     assert act(verification.submit, found(ID), administrator, HERE) is Sent.SENT
@@ -530,9 +532,9 @@ def test_remarks_stay_in_force_until_somebody_judges_again(
     time.passes(minutes=1)
     give_back(one, orlov, position="Нет.")
     time.passes(minutes=1)
-    waiting(ID, administrator, kpp="290101002")
+    waiting(ID, administrator, position="Диспетчер")
     time.passes(minutes=1)
-    change(ID, kpp=LOMOVA.kpp)
+    change(ID, position="Директор")
     back = returned()
     assert back
     assert back.remarks == {"position": "Нет."}
@@ -553,9 +555,26 @@ def test_remarks_on_a_discarded_edit_are_not_said_of_the_next(
     change(ID, kpp="290101002")
     assert found(ID).status is Status.EDITING
     assert returned() is None
-    change(ID, kpp=LOMOVA.kpp, position="Директор")
     with db.reading():
         assert not verification.is_as_returned(found(ID), verification.last_one(ID))
+    assert act(verification.submit, found(ID), administrator, HERE) is Sent.SENT
+
+
+def test_a_discarded_edit_that_is_made_again_has_its_remarks_again(
+    orlov: Account, administrator: Account, time: Time
+) -> None:
+    verified(orlov, administrator)
+    time.passes(minutes=1)
+    give_back(taken(waiting(ID, administrator, position="Директор"), orlov), orlov, position="Нет.")
+    time.passes(minutes=1)
+    act(editing.discard, found(ID), administrator.id, HERE)
+    time.passes(days=30)
+    change(ID, kpp="290101002", position="Директор")
+    back = returned()
+    assert back
+    assert back.remarks == {"position": "Нет."}
+    assert act(verification.submit, found(ID), administrator, HERE) is Sent.NOT_READY
+    change(ID, position="Диспетчер")
     assert act(verification.submit, found(ID), administrator, HERE) is Sent.SENT
 
 

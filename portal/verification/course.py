@@ -79,15 +79,18 @@ def is_as_returned(found: Organisation, last: Verification | None) -> bool:
 
 
 def _is_unmended(found: Organisation, back: Verification) -> bool:
-    """Whether it is just what a specialist returned with remarks on its rows.
+    """Whether no row that a specialist remarked on says anything else than when it was returned.
 
     Sending it again would open the operational part, whatever the remarks say. What was changed and
-    changed back is another record that says the same.
+    changed back is another record that says the same. A remark on the whole asks for no other row.
     """
-    if found.status is not Status.EDITING or not any(back.remarks):
+    remarked = {field for field in back.remarks if field}
+    if found.status is not Status.EDITING or not remarked:
         return False
     record = organisation.find_record(back.record_id)
-    return record is not None and (record.details, record.person) == (found.details, found.person)
+    if record is None or record.person != found.person:
+        return False
+    return remarked.isdisjoint(organisation.differences(record.details, found.details))
 
 
 def submit(found: Organisation, by: Account, address: object) -> Sent:
@@ -194,7 +197,8 @@ def send_back(
 def returned(found: Organisation) -> Verification | None:
     """The verification that came back with remarks, until somebody judges what was sent again.
 
-    What was changed before that leaves the remarks in force; an edit that was discarded does not.
+    What was changed before that leaves the remarks in force. An edit that was discarded does not,
+    unless it is made again as it was.
     """
     return _came_back(found, last_one(found.id))
 
@@ -203,10 +207,11 @@ def _came_back(found: Organisation, last: Verification | None) -> Verification |
     """`last`: the newest verification."""
     if not found.is_administrators_turn or last is None or last.ended_at is None:
         return None
-    if found.status_since > last.ended_at:  # discarded, and another edit begun
-        return None
     judged = judged_before(last) if last.outcome is Outcome.CHANGED else last
-    return judged if judged and judged.outcome is Outcome.RETURNED else None
+    if judged is None or judged.outcome is not Outcome.RETURNED:
+        return None
+    is_discarded = found.status_since > last.ended_at
+    return None if is_discarded and not _is_unmended(found, judged) else judged
 
 
 def end_outdated(found: Organisation) -> None:

@@ -21,6 +21,8 @@ ORGANISATION_ID = re.compile(r"[A-Za-zА-Яа-яЁё0-9-]{1,40}")
 FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 BLANKS = re.compile(r"[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 PHONE = re.compile(r"[0-9+(). \u00a0\u2009\u202f\-‐‑‒–—]{1,40}")
+# What mail programs make a link of, with or without its scheme; «пос.Мира/2» is none.
+LINK = re.compile(r"://|\bwww\.|\.(?:[a-z]{2,}|рф)/", re.IGNORECASE)
 LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3
 
 
@@ -42,11 +44,16 @@ def text(longest: int, *, required: bool = True) -> Callable[[str], str]:
             raise BadValueError(
                 _("Значение не может начинаться со знака «%(sign)s».", sign=value[0])
             )
-        if "://" in value:  # it stands in letters that the portal sends
+        if has_link(value):
             raise BadValueError(_("Здесь не может быть ссылки."))
         return value
 
     return check
+
+
+def has_link(value: str) -> bool:
+    """Whether text, which may stand in letters of the portal, would lead somebody elsewhere."""
+    return LINK.search(value) is not None
 
 
 def one_line(value: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, StringField, TextAreaField
 
-from portal.checks import BadValueError
+from portal.checks import BadValueError, has_link
 from portal.language import gettext as _
 from portal.organisation import EDITED_CHECKS, FIELD_CHECKS, Details, details_in, misfits
 
@@ -52,6 +52,8 @@ class ReportForm(FlaskForm):  # type: ignore[misc]
             any(not sign.isprintable() and sign != "\n" for sign in comment) or "\ufffd" in comment
         ):
             self.comment.errors = [_("Уберите непечатаемые знаки.")]
+        elif has_link(comment):
+            self.comment.errors = [_("Здесь не может быть ссылки.")]
         elif not comment:
             if not proposed and not any(self.errors.values()):
                 self.comment.errors = [_("Отметьте, что неверно, или напишите в комментарии.")]

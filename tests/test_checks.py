@@ -351,6 +351,19 @@ def test_text_holds_nothing_that_cannot_be_seen(sign: str) -> None:
         assert refused(name, typed)
 
 
+@pytest.mark.parametrize(
+    "lure",
+    ["https://izkt.example", "www.izkt-vhod.example", "Войдите: izkt-vhod.ru/login", "x.рф/y"],
+)
+def test_no_text_leads_elsewhere(lure: str) -> None:
+    assert refused(checks.text(200), f"Ваш доступ закрыт. {lure}")
+
+
+@pytest.mark.parametrize("plain", ["г.Москва, ул.Мира/2", "ООО «Рога.Копыта»", "а/я 5, стр.1/2"])
+def test_addresses_and_names_are_no_links(plain: str) -> None:
+    assert checks.text(200)(plain) == plain
+
+
 @pytest.mark.parametrize("sign", "=+-@＝＋－＠")
 def test_no_text_becomes_a_formula(sign: str) -> None:
     for typed in (f"{sign}1+1", f"  {sign}SUM(A1)", sign, f"\u00a0{sign}1", f"\t{sign}1"):

@@ -745,6 +745,15 @@ def test_a_report_that_comes_too_late_shows_what_was_written(
     assert "csrf" not in browser.named("written")
 
 
+def test_a_report_leads_its_reader_nowhere(browser: Browser, post: Post, asked: str) -> None:
+    """It stands in a letter of the portal to the administrator."""
+    browser.open(post.link()).follow("Сообщить об ошибке")
+    browser.press("Отправить администратору", comment="Ваш сеанс истёк: https://izkt.example/")
+    assert browser.status == 422
+    assert "Здесь не может быть ссылки." in browser
+    assert post.letters(ADMINISTRATOR) == []
+
+
 def test_a_report_from_outside_the_channel_shows_what_was_written(
     browser: Browser, post: Post, asked: str
 ) -> None:

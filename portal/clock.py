@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 MOSCOW = ZoneInfo("Europe/Moscow")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+APART = timedelta(seconds=90)  # which clocks of several machines never are
 
 _shift = timedelta()
 
@@ -13,6 +14,14 @@ _shift = timedelta()
 def now() -> datetime:
     """The moment, in UTC, aware of its zone."""
     return datetime.now(UTC) + _shift
+
+
+def is_ahead(moment: datetime) -> bool:
+    """Whether what is past lies ahead: a clock wrote it that has been set right since.
+
+    Whoever would wait from then on waits for nothing.
+    """
+    return moment > now() + APART
 
 
 def to_number(moment: datetime) -> int:

@@ -56,6 +56,7 @@ def earliest(
     moments: Sequence[datetime], limits: Sequence[Limit], now: datetime
 ) -> datetime | None:
     """When all limits allow one more use after those at `moments`, newest first; None: now."""
+    moments = [moment for moment in moments if moment <= now + clock.APART]
     ends = [
         moments[limit.times - 1] + limit.span for limit in limits if len(moments) >= limit.times
     ]

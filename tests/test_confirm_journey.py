@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from portal import confirmation, organisation, outbox
+from portal import clock, confirmation, organisation, outbox
 from portal.database import db, metadata
 from portal.gateways import Reason, Trouble
 from portal.language import moment
@@ -498,6 +498,21 @@ def test_a_number_gets_ten_codes_in_a_day(
     assert browser.open(post.link()).press(PHONE).status == 429
     time.passes(hours=23)
     assert browser.press(PHONE).status == 200
+
+
+def test_after_a_clock_that_was_ahead_codes_and_links_are_sent_again(
+    browser: Browser, post: Post, asked: str, time: Time
+) -> None:
+    here = browser.open(post.link()).path
+    time.passes(hours=2)
+    browser.press(PHONE)
+    browser.open(here).press(EMAIL)
+    clock.reset()
+    assert browser.open(here).send(f"{here}/code/new").status == 200
+    assert len(post.codes()) == 1, "the one that was posted ahead is withdrawn"
+    assert browser.open(here).send(f"{here}/email", again="").status == 200
+    subjects = [each.subject for each in post.letters(LOMOVA.email)]
+    assert subjects.count("Подтверждение email") == 1, "and so is this one"
 
 
 def test_a_person_gets_twenty_codes_in_a_day(

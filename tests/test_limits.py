@@ -90,6 +90,20 @@ def test_uses_are_counted_in_rows(app: Flask, time: Time) -> None:
     assert wait("sms to +79215550147") is None
 
 
+def test_what_a_clock_that_was_ahead_wrote_holds_up_nobody(app: Flask, time: Time) -> None:
+    once = (Limit(1, timedelta(hours=1)),)
+    time.passes(days=1)
+    with db.writing():
+        limits.use("SMS")
+        db.commit()
+    clock.reset()
+    with db.reading():
+        assert limits.free_at("SMS", once) is None
+    time.passes(days=1, seconds=-30)
+    with db.reading():
+        assert limits.free_at("SMS", once), "clocks of two machines may be so far apart"
+
+
 def test_a_use_that_was_not_committed_does_not_count(app: Flask) -> None:
     for _ in range(5):
         with db.writing():

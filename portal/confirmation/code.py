@@ -139,8 +139,9 @@ def next_code(confirmation: Confirmation) -> Wait | None:
     """How long the next code has to wait, or None if it may be sent now."""
     if confirmation.pause_ends_at:
         return Wait(confirmation.pause_ends_at, paused=True)
+    older = confirmation.code
     moments = [
-        confirmation.code.again_at if confirmation.code else None,
+        older.again_at if older and not clock.is_ahead(older.posted_at) else None,
         limits.free_at(_number(confirmation), PER_NUMBER),
         limits.free_at(_for(confirmation), PER_PERSON),
     ]

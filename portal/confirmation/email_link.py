@@ -43,7 +43,7 @@ def send_email_link(confirmation: Confirmation, address: object) -> Wait | None:
     confirmation.must_be_open()
     now, older = clock.now(), confirmation.email_link
     if older:
-        if now < older.again_at:
+        if now < older.again_at and not clock.is_ahead(older.posted_at):
             return Wait(older.again_at)
         outbox.withdraw(older.message_id)
     id = signed.new_public_id()

@@ -475,6 +475,15 @@ def test_a_new_name_of_the_same_person_is_pointed_at(
     assert evidence(send(ID, administrator)).other_names == []
 
 
+def test_another_patronymic_is_another_name(administrator: Account) -> None:
+    """Nobody is asked whether it is the same person, and the proofs stay."""
+    waiting(ID, administrator)
+    change(ID, patronymic="Петровна")
+    assert evidence(send(ID, administrator)).other_names == [LOMOVA.full_name]
+    change(ID, patronymic=LOMOVA.patronymic.upper())
+    assert evidence(send(ID, administrator)).other_names == []
+
+
 @pytest.mark.parametrize("email", [ADMINISTRATOR, ADMINISTRATOR.upper()])
 def test_an_administrator_who_would_confirm_alone_is_pointed_at(
     administrator: Account, email: str

@@ -79,6 +79,10 @@ class Details:
             self.first_name
         ) == _plain(other.first_name)
 
+    def is_named_as(self, other: "Details") -> bool:
+        """Whether both have the same name, the patronymic with it, case and ё apart."""
+        return _plain(self.full_name) == _plain(other.full_name)
+
 
 class Change(NamedTuple):
     """A value as it was, and as it is or is going to be."""

@@ -123,7 +123,7 @@ class Contact:
     is_secure: bool  # whether that address is in the organisation's secure channel
     confirmation_id: str | None
     person: str  # whose name was shown when it was confirmed
-    is_of_another_name: bool  # the record names somebody else: declared to be the same person
+    is_of_another_name: bool  # the record has another one, of what is said to be the same person
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -231,7 +231,7 @@ def _contact(kind: str, rows: Iterable[Any], record: Record, found: Organisation
         is_secure=networks.is_secure(networks.parse(row.address), found.networks),
         confirmation_id=row.confirmation_id,
         person=shown.full_name,
-        is_of_another_name=not shown.is_same_person(record.details),
+        is_of_another_name=not shown.is_named_as(record.details),
     )
 
 

@@ -213,7 +213,7 @@ def items(
 def ends_at(campaign: Campaign) -> datetime:
     """When the last letter of one that runs leaves if nobody stops any, roughly.
 
-    All that run take turns.
+    All that run take turns; those of who runs several at once take longer than the others.
     """
     letters = db.scalar(_BEFORE_ITS_LAST, own=campaign.left) or 0
     return clock.now() + timedelta(minutes=letters / config.settings.campaign_per_minute)

@@ -30,16 +30,28 @@ _FREE_SINCE = select(func.max(campaigns.c.paced_until))
 _DUE = (
     select(campaigns.c.id, campaigns.c.next_at)
     .where(campaigns.c.next_at <= bindparam("now"))
-    .order_by(campaigns.c.next_at)
+    # Lists of one administrator wait since the same moment: then whichever had its turn first.
+    .order_by(campaigns.c.next_at, func.coalesce(campaigns.c.paced_until, campaigns.c.made_at))
     .limit(1)
 )
 _RUNNING = select(campaigns).where(
     campaigns.c.id == bindparam("of"), campaigns.c.state == State.RUNNING
 )
-_CLAIM = (
+_FILL = (
     update(campaigns)
     .where(campaigns.c.id == bindparam("of"))
-    .values(next_at=bindparam("until"), paced_until=bindparam("until"))
+    .values(paced_until=bindparam("until"))
+)
+# A turn is its owner's: whoever runs thirty lists gets no more of them than who runs one.
+_own = campaigns.alias("own")
+_CLAIM = (
+    update(campaigns)
+    .where(
+        campaigns.c.account_id
+        == select(_own.c.account_id).where(_own.c.id == bindparam("of")).scalar_subquery(),
+        campaigns.c.next_at.is_not(None),
+    )
+    .values(next_at=bindparam("until"))
 )
 _NEXT = (
     select(campaign_items.c.place, campaign_items.c.organisation_id)
@@ -69,7 +81,8 @@ _COUNT = (
 def continue_due() -> bool:
     """Let a campaign ask as many as the pace allows now; False if none may ask.
 
-    The pace is `PORTAL_CAMPAIGN_PER_MINUTE` for all that run: whose turn was longest ago is next.
+    The pace is `PORTAL_CAMPAIGN_PER_MINUTE` for all that run: whose turn was longest ago is next,
+    of administrators and then of the lists of one.
     Any number of workers may call it.
     """
     with db.reading():
@@ -112,7 +125,9 @@ def _claim(turn: Turn, now: datetime) -> int:
     """How many it may ask now; after them the pace is filled until the next one may be asked."""
     pace = timedelta(minutes=1) / config.settings.campaign_per_minute
     most = (now - turn.since) // pace + 1
-    db.execute(_CLAIM, {"of": turn.id, "until": turn.since + most * pace})
+    claimed = {"of": turn.id, "until": turn.since + most * pace}
+    db.execute(_FILL, claimed)
+    db.execute(_CLAIM, claimed)
     return most
 
 

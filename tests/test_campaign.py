@@ -10,6 +10,7 @@ import threading
 import time as real_time
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -352,6 +353,21 @@ def test_each_move_is_a_line_in_the_owner_s_chain(owner: Account, own: Own, time
         assert journal.first_broken_line() is None
 
 
+def test_the_lines_of_a_day_have_an_end(
+    owner: Account, monkeypatch: pytest.MonkeyPatch, time: Time
+) -> None:
+    monkeypatch.setattr("portal.campaign.choosing.MOST_A_DAY", 10)
+    draft(owner, ["NOWHERE"] * 6)
+    time.passes(hours=5)
+    draft(owner, ["NOWHERE"] * 6)
+    assert act(campaign.begin, owner, Way.TYPED) is None
+    with db.reading():
+        until = campaign.may_begin_at(owner)
+    assert until == pytest.approx(clock.now() + timedelta(hours=19), abs=timedelta(minutes=1))
+    time.passes(hours=19, minutes=1)
+    assert act(campaign.begin, owner, Way.TYPED)
+
+
 # Its turns
 
 
@@ -418,6 +434,24 @@ def test_all_that_run_share_the_pace_and_take_turns(
         campaign.continue_due()
         time.passes(seconds=1)
     assert counts(running_now[1])["sent"] == 10, "the others get what it leaves"
+
+
+def test_who_runs_many_lists_gets_no_more_turns_than_who_runs_one(
+    owner: Account, own: Own, keep: Callable[..., None], time: Time
+) -> None:
+    ids = own(40)
+    keep("ORG-8")
+    colleague = enrol("colleague@sever-trakt.example", Role.ADMINISTRATOR, "ORG-8").account
+    for id in ids[30:]:
+        act(account.join, colleague, id, "tests")
+    many = [running(owner, ids[begin : begin + 10]) for begin in (0, 10, 20)]
+    one = running(colleague, ids[30:])
+    for _second in range(12):
+        while campaign.continue_due():
+            pass
+        time.passes(seconds=1)
+    assert counts(one)["sent"] == 6
+    assert [counts(each)["sent"] for each in many] == [2, 2, 2]
 
 
 def test_stopping_and_starting_wins_no_letter(owner: Account, own: Own, time: Time) -> None:

@@ -33,6 +33,7 @@ from portal.organisation import memberships, organisations
 
 BATCH = 1000
 OFTEN = (Limit(30, timedelta(hours=1)),)  # lists of one administrator: each may be very long
+MOST_A_DAY = 500_000  # lines of one administrator's lists: five of the longest
 LONGEST_SHOWN = 40  # of a line that names no organisation
 
 
@@ -80,6 +81,11 @@ _JUDGE = (
         )
     )
 )
+_RECENT = (
+    select(campaigns.c.made_at, campaigns.c.size)
+    .where(campaigns.c.account_id == bindparam("of"), campaigns.c.made_at > bindparam("since"))
+    .order_by(campaigns.c.made_at.desc())
+)
 _OF_THIS = campaign_items.c.campaign_id == bindparam("of")
 _SIZE = select(func.count()).select_from(campaign_items).where(_OF_THIS)
 _LETTERS = _SIZE.where(campaign_items.c.outcome == Outcome.WAITING)
@@ -97,7 +103,18 @@ _OFFER = (
 
 def may_begin_at(owner: Account) -> datetime | None:
     """When an administrator may choose the next list, or None if that is now."""
-    return limits.free_at(_name(owner), OFTEN)
+    ends = limits.free_at(_name(owner), OFTEN), _enough_lines_until(owner)
+    return max(filter(None, ends), default=None)
+
+
+def _enough_lines_until(owner: Account) -> datetime | None:
+    """Until when the lines of a day are chosen; None where more may be."""
+    day, lines = timedelta(days=1), 0
+    for row in db.all(_RECENT, of=owner.id, since=clock.now() - day):
+        lines += row.size
+        if lines >= MOST_A_DAY:
+            return row.made_at + day
+    return None
 
 
 def begin(owner: Account, way: Way) -> str | None:

@@ -92,7 +92,7 @@ def make() -> ResponseReturnValue:
     if until is None:
         return _choose(_(NOBODY[way]), FIELDS[way], 422)
     words = _(
-        "За последний час выбрано слишком много списков. Следующий можно выбрать %(moment)s.",
+        "За последнее время выбрано слишком много списков. Следующий можно выбрать %(moment)s.",
         moment=language.moment(until),
     )
     return retry_after(_choose(words, "", 429), until)

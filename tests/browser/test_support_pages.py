@@ -17,7 +17,7 @@ from tests.living import ID, OTHER_PHONE, Life, see
 from tests.people import act
 from tests.scenes import Scenes
 from tests.signing import fill, press
-from tests.verifying import kept, waits
+from tests.verifying import kept, report, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +82,15 @@ def verification_free(life: Life) -> Page:
 
 @scene("status", "turn", "verify", "return", "release", "remark-name", "evidence-json", "print")
 def verification_mine(life: Life) -> Page:
+    return mine(life)
+
+
+@scene("status", "turn", "verify", "return")
+def verification_reported(life: Life) -> Page:
+    """The person said that something is wrong, and something else was changed."""
+    comment = "Я в этой организации больше не работаю.\nУберите, пожалуйста, мой телефон."
+    report(ID, comment, phone=OTHER_PHONE, position="")
+    report(ID, "Опечатка в адресе.", legal_address="163000, г. Архангельск, наб. Двины, д. 112")
     return mine(life)
 
 

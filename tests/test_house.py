@@ -189,7 +189,8 @@ def test_a_part_that_can_be_served_alone_is_included_by_its_page() -> None:
 def posted() -> Iterator[tuple[str, str]]:
     """Channel and letter of each message that the code posts.
 
-    A letter is named where it is written: `write("letter", …)` or `write(owner, "letter", …)`.
+    A letter is named where it is written: `write("letter", …)` or `write(owner, "letter", …)`; an
+    SMS about a recovery, too: `write_sms(case, "text", …)`.
     """
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text())):
@@ -200,6 +201,8 @@ def posted() -> Iterator[tuple[str, str]]:
             if called in {"write", "account.write"}:
                 assert len(named) == 1, f"{path_of(file)} writes a letter without its name"
                 yield "email", named[0]
+            if called == "write_sms":
+                yield "sms", named[0]
             if called == "outbox.post" and len(named) == 2:  # else it passes a name on
                 yield named[0], named[1]
 

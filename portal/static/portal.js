@@ -84,13 +84,17 @@
     drawn.set(element, end);
     return Math.max(0, Math.ceil((end - performance.now()) / 1000));
   };
+  // What is said to who does not see it. Outside an open popup nothing would be heard.
+  const say = (words) => {
+    const region = document.getElementById("code-said") ?? document.getElementById("said");
+    if (region.textContent !== words) region.textContent = words;
+  };
   const SAID_AT = new Set([300, 60, 30]);
   const tick = () => {
     for (const element of document.querySelectorAll("[data-countdown]")) {
       const seconds = left(element, "countdown");
       element.textContent = clock(seconds);
-      const said = document.getElementById("code-said");
-      if (said && SAID_AT.has(seconds)) said.textContent = `${said.dataset.said} ${clock(seconds)}`;
+      if (SAID_AT.has(seconds)) say(element.parentNode.textContent.trim());
       if (!seconds && !element.dataset.over) {
         element.dataset.over = "yes";
         look();
@@ -125,6 +129,14 @@
     if (shown) submitted = "";
   };
 
+  // A part says of itself how things stand; once the focus has moved, what is new of it is said.
+  let part = ""; // what is being swapped
+  let heard = "";
+  const sayNews = () => {
+    const words = document.getElementById(part)?.dataset.said;
+    if (words && words !== heard) setTimeout(say, 100, words);
+  };
+
   const settle = () => {
     for (const element of document.querySelectorAll("[data-countdown], [data-wait]")) {
       drawn.delete(element);
@@ -134,6 +146,7 @@
     showPopup();
     tick();
     keepFocus();
+    sayNews();
     tell();
     document.title = document.title.replace(/.*(?= · )/, () => document.querySelector("h1").textContent.trim());
     document.querySelector("#code-input[aria-invalid]")?.select();
@@ -150,6 +163,9 @@
   window.addEventListener("beforeunload", (event) => unsent && event.preventDefault());
 
   document.addEventListener("htmx:before:swap", (event) => {
+    const { target } = event.detail.tasks[0];
+    part = target.id;
+    heard = target.dataset.said;
     held = root()?.contains(document.activeElement) ?? false;
     row = document.activeElement?.closest("tr")?.id;
     // A look that was asked for before the last answer came knows nothing of it.

@@ -123,6 +123,8 @@ def test_a_campaign_moves_before_ones_eyes(life: Life) -> None:
         campaign.continue_due()
         life.time.passes(minutes=1)
     expect(page.get_by_test_id("standing")).to_have_text("выполнен")
+    page.clock.run_for(100)
+    expect(page.locator("#said")).to_have_text(re.compile("^Список от .*: выполнен$"))
     expect(page.get_by_test_id("pause")).to_have_count(0)
 
 
@@ -134,6 +136,8 @@ def test_the_queue_and_who_works_on_it_follow(life: Life) -> None:
     life.bring(Status.SUBMITTED)
     page.clock.run_for(10_000)
     expect(page.get_by_test_id("worker")).to_have_text("свободна")
+    page.clock.run_for(100)
+    expect(page.locator("#said")).to_have_text("Ждут проверки: 1")
     page.get_by_test_id("waiting").get_by_role("link").click()
     see(page, "take")
     life.take(who=life.belova)

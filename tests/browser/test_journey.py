@@ -75,6 +75,7 @@ def test_both_contacts_are_confirmed_and_the_administrator_is_told(
     tab = opened.context.new_page()
     confirm_address(tab, post)
     expect(opened.get_by_test_id("completed")).to_be_visible()  # it updated by itself
+    expect(opened.locator("#said")).to_have_text("Готово, вы всё подтвердили.")
     expect(opened.get_by_test_id("email-status")).to_have_text(CONFIRMED)
     expect(opened.get_by_test_id("report-error")).to_have_count(0)
     assert [each.subject for each in post.letters(ADMINISTRATOR)] == ["Проверка завершена"]
@@ -188,6 +189,7 @@ def test_the_page_behind_the_second_link_follows_the_others(opened: Page, post: 
     first.get_by_test_id("confirm-address").click()
     for tab in (first, second):
         expect(tab.get_by_test_id("email-page")).to_contain_text("Осталось подтвердить номер")
+        expect(tab.locator("#said")).to_have_text(re.compile("^Адрес .* подтверждён"))
     expect(opened.get_by_test_id("email-status")).to_have_text(CONFIRMED)
     confirm_phone(opened, post)
     for tab in (first, second):

@@ -170,6 +170,7 @@ def test_the_life_of_an_organisation(  # noqa: PLR0915 - one story
     everybody.let_poll()
     expect(administrator.get_by_test_id("phone-status")).to_have_text(CONFIRMED)
     expect(administrator.get_by_test_id("email-status")).to_have_text("не подтверждён")
+    expect(administrator.locator("#said")).to_contain_text("Телефон: подтверждён. Email: не")
     everybody.confirm_email()
     everybody.let_poll()
     expect(everybody.responsible.get_by_test_id("completed")).to_be_visible()
@@ -183,6 +184,7 @@ def test_the_life_of_an_organisation(  # noqa: PLR0915 - one story
     everybody.verify()
     everybody.expect_status("Проверена")
     everybody.expect_open(is_open=True)
+    expect(operator.locator("#said")).to_have_text("Операционная часть: открыта")
 
     press(administrator, "edit")
     watch.means(422)  # another spelling is no change

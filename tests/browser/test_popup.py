@@ -126,6 +126,32 @@ def test_the_countdowns_run(popup: Page) -> None:
     )
 
 
+def test_what_becomes_of_the_code_is_said(popup: Page, post: Post, time: Time) -> None:
+    """To who does not see it: an open popup is the only thing that is heard."""
+    sent, said = popup.locator("#code-sent"), popup.locator("#code-said")
+    for region in (sent, said):
+        expect(region).to_have_attribute("role", "status")
+    expect(said).to_be_empty()
+    post.deliver()
+    popup.clock.run_for(3_000)
+    expect(sent).to_contain_text("Отправили")
+    popup.clock.fast_forward(285_000)
+    popup.clock.run_for(12_000)
+    expect(said).to_have_text("Код действует ещё 5:00")
+    time.passes(minutes=10)
+    popup.clock.fast_forward(300_000)
+    expect(said).to_have_text("Код больше не действует")
+
+
+def test_what_was_confirmed_is_said(popup: Page, post: Post) -> None:
+    said = popup.locator("#said")
+    expect(said).to_be_empty()
+    popup.get_by_test_id("code").fill(post.code())
+    expect(popup.get_by_role("dialog")).to_have_count(0)
+    popup.clock.run_for(100)
+    expect(said).to_have_text("Телефон подтверждён")
+
+
 def test_a_new_code_may_be_sent_after_the_wait(
     popup: Page, post: Post, time: Time, watch: Watch
 ) -> None:

@@ -354,6 +354,8 @@ def test_a_case_is_refused_by_the_answers_and_by_a_specialist_and_all_windows_sa
     let_poll(computer, other)
     expect(computer.get_by_test_id("last-case")).to_be_visible()
     expect_ended(other, "fail")
+    expect(computer.locator("#said")).to_contain_text("По обращению № 1 отказано")
+    expect(other.locator("#said")).to_have_text("Обращение № 1: отказано")
 
     computer.get_by_test_id("service").select_option("ofd")
     press(computer, "open-case")

@@ -209,7 +209,7 @@ def is_sent_to(yard: Yard, answer: Answer, path: str) -> bool:
     """Whether somebody is shown that page of the portal instead."""
     if yard.name == "traefik":  # it shows the page where it is
         statuses = {"/signin": 401, "/operations": 403}
-        return answer.status == statuses[path] and "<h1>" in answer.body
+        return answer.status == statuses[path] and "<h1" in answer.body
     return (answer.status, answer.location) == (303, path)
 
 
@@ -382,7 +382,7 @@ def test_no_spelling_of_an_address_goes_round_the_question(yard: Yard, path: str
     for cookie in ("", None):
         answer = yard.visitor(cookie).ask(path)
         assert not yard.passed(answer)
-        assert answer.status != 200 or "<h1>" in answer.body, "at most a page of the portal"
+        assert answer.status != 200 or "<h1" in answer.body, "at most a page of the portal"
 
 
 # Use keeps a session alive, and polls do not

@@ -407,7 +407,7 @@ def test_every_route_answers_with_the_security_headers(
                 check_headers(answer)
             is_for_proxies = rule.endpoint == "forward_auth.ask"
             if 400 <= answer.status_code < 500 and method == "GET" and not is_for_proxies:
-                assert "<h1>" in answer.text
+                assert "<h1" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ def test_every_refusal_is_a_page_with_the_security_headers(
     assert answer.status_code == status
     check_all_headers(answer)
     check_headers(answer)
-    assert "<h1>" in answer.text
+    assert "<h1" in answer.text
 
 
 def test_an_error_of_the_portal_has_the_security_headers_and_no_details(

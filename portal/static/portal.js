@@ -108,19 +108,21 @@
     }
   };
 
-  // When what was pressed is gone, the code's field has the focus, or the next button, or the heading.
-  // In the row of a button that waits now, it is what the row says: a second Enter would press another's.
+  // When what was pressed is gone, the field for a code has the focus, or the heading; on the page of a
+  // request, what the row of a button says that waits now, or the next button. Elsewhere a second Enter
+  // would press another's.
+  let part = ""; // what is being swapped
   let held = false;
   let row = "";
   const keepFocus = () => {
-    const here = root();
+    const here = document.getElementById(part);
     const { activeElement } = document;
     if (!here || !held || (activeElement !== document.body && !activeElement.disabled)) return;
     const next =
-      here.querySelector("#code-input") ??
-      (row ? here.querySelector(`#${row} [role="status"]`) : null) ??
-      here.querySelector("form button:enabled") ??
-      here.querySelector("h1");
+      here.querySelector("[autofocus]") ??
+      document.getElementById(row)?.querySelector('[role="status"]') ??
+      (here === root() ? here.querySelector("form button:enabled") : null) ??
+      document.querySelector("h1");
     next.focus({ preventScroll: true });
   };
 
@@ -130,7 +132,6 @@
   };
 
   // A part says of itself how things stand; once the focus has moved, what is new of it is said.
-  let part = ""; // what is being swapped
   let heard = "";
   const sayNews = () => {
     const words = document.getElementById(part)?.dataset.said;
@@ -166,7 +167,7 @@
     const { target } = event.detail.tasks[0];
     part = target.id;
     heard = target.dataset.said;
-    held = root()?.contains(document.activeElement) ?? false;
+    held = target.contains(document.activeElement);
     row = document.activeElement?.closest("tr")?.id;
     // A look that was asked for before the last answer came knows nothing of it.
     const asked = new URL(event.detail.ctx.request.action, location).searchParams.get("seen");

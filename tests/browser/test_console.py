@@ -107,6 +107,33 @@ def test_what_was_opened_stays_open_while_a_campaign_goes_on(life: Life) -> None
     expect(page.get_by_test_id("cancel-campaign")).to_be_visible()
 
 
+def test_the_focus_stays_on_a_page_whose_button_is_gone(life: Life) -> None:
+    config.use(replace(config.settings, campaign_per_minute=1))
+    page = life.office("/devices")
+    page.clock.install()
+    page.goto("/campaigns/new")
+    fill(page, **{"type-list": ID})
+    press(page, "choose-typed", "start")
+    page.get_by_test_id("pause").focus()
+    campaign.continue_due()
+    page.clock.run_for(2_000)
+    expect(page.get_by_test_id("pause")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    page.clock.run_for(2_000)
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+def test_the_focus_stays_when_the_operational_part_opens(life: Life) -> None:
+    page = life.sit(life.operator, "/devices")
+    page.clock.install()
+    page.goto("/operations")
+    page.get_by_test_id("remind").focus()
+    life.bring(Status.VERIFIED)
+    page.clock.run_for(5_000)
+    expect(page.get_by_test_id("operations")).to_have_text("открыта")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
 def test_a_campaign_moves_before_ones_eyes(life: Life) -> None:
     config.use(replace(config.settings, campaign_per_minute=1))  # none is made up for
     life.own("ORG-004218")

@@ -121,6 +121,7 @@ class Page(HTMLParser):
         self.mentions: set[str] = set()  # ids that labels and descriptions speak of
         self.title = self.heading = ""
         self.headings = 0
+        self.focused = 0  # what has the focus when the page comes
         self.unopened = 0  # what is folded up and has no words to unfold it by
         self.text = ""
         self.lonely: list[str] = []  # htmx elements that would do nothing without scripts
@@ -149,6 +150,7 @@ class Page(HTMLParser):
             self.forms.append(self._form)
         if self._form is not None:
             self._keep_field(tag, attributes, self._form)
+        self.focused += "autofocus" in attributes
         if tag == "details":
             self.unopened += 1
         self._relate(attributes)
@@ -240,6 +242,7 @@ class Page(HTMLParser):
         assert not self.lonely, f"works only with scripts, or breaks the policy: {self.lonely}"
         assert self.mentions <= set(self.ids), f"nowhere: {self.mentions - set(self.ids)}"
         assert all(self.faults.values()), f"wrong, and nobody says why: {self.faults}"
+        assert not self.faults or self.focused == 1, "the focus is on what is wrong"
         assert not self.unopened, "what is folded up can be unfolded"
         assert all(form.action for form in self.forms), "a form says where it goes"
         for form in self.forms:

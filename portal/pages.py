@@ -29,6 +29,7 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
     RequestURITooLarge,
     TooManyRequests,
+    UnprocessableEntity,
     UnsupportedMediaType,
 )
 
@@ -50,6 +51,7 @@ UNCOUNTED = {"static", "health", "forward_auth"}
 KEPT = {"HX-Reswap": "none"}
 INSTEAD = {"HX-Retarget": "#main", "HX-Reselect": "#main", "HX-Reswap": "outerHTML"}
 YEAR_SECONDS = 365 * 24 * 3600
+UNPROCESSABLE = UnprocessableEntity.code
 A_MINUTE = timedelta(minutes=1)
 
 POLICY = "; ".join(
@@ -86,7 +88,8 @@ def respond(page: str, *parts: str, status: int = 200, **context: object) -> Res
     """
     wanted = (htmx().target or "").rpartition("#")[2]  # htmx says div#name
     template = next((part for part in parts if part.endswith(f"/_{wanted}.html")), page)
-    response = make_response(render_template(template, **context), status)
+    is_refused = status == UNPROCESSABLE
+    response = make_response(render_template(template, is_refused=is_refused, **context), status)
     response.headers["Vary"] = "HX-Request, HX-Target, Cookie"
     response.headers["Content-Language"] = language.chosen()
     return response

@@ -11,10 +11,13 @@ from contextvars import Context
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.exceptions import UnprocessableEntity
+
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+REFUSED = ("Ошибка: ", "Error: ")  # how the title of a page begins whose form was not taken
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 WORDY = {"button", "a", "textarea", "summary", "form", "title", "h1"}  # what is seen by its name
 NAMED = {"data-testid", "id"}
@@ -69,6 +72,8 @@ class Browser:
         self.page = Page(response.text)
         assert self.page.headings == 1, f"{self.status}, one heading: {response.text[:200]!r}"
         self.page.check()
+        is_refused = self.page.title.startswith(REFUSED)
+        assert is_refused == (self.status == UnprocessableEntity.code), self.page.title
         check_headers(response)
         return self
 
@@ -238,7 +243,10 @@ class Page(HTMLParser):
         self.text += data
 
     def check(self) -> None:
-        assert self.title in {f"{self.heading} · ИЗКТ", f"{self.heading} · IZKT"}
+        assert re.sub(f"^({'|'.join(REFUSED)})", "", self.title) in {
+            f"{self.heading} · ИЗКТ",
+            f"{self.heading} · IZKT",
+        }
         assert not self.lonely, f"works only with scripts, or breaks the policy: {self.lonely}"
         assert self.mentions <= set(self.ids), f"nowhere: {self.mentions - set(self.ids)}"
         assert all(self.faults.values()), f"wrong, and nobody says why: {self.faults}"

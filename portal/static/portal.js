@@ -149,7 +149,6 @@
     keepFocus();
     sayNews();
     tell();
-    document.title = document.title.replace(/.*(?= · )/, () => document.querySelector("h1").textContent.trim());
     document.querySelector("#code-input[aria-invalid]")?.select();
   };
 
@@ -183,7 +182,11 @@
     event.preventDefault();
     location.reload();
   });
-  document.addEventListener("htmx:after:swap", ({ detail }) => detail.ctx.swap !== "none" && settle());
+  document.addEventListener("htmx:after:swap", ({ detail }) => {
+    if (detail.ctx.swap === "none") return;
+    document.title = document.title.replace(/.*(?= · )/, () => document.querySelector("h1").textContent.trim());
+    settle();
+  });
   document.addEventListener("htmx:after:request", ({ detail }) => {
     trouble((detail.ctx?.response?.status ?? 0) >= 500);
   });

@@ -12,7 +12,7 @@ from portal import config, flood
 from tests.conftest import ADMINISTRATOR, LOMOVA
 from tests.live import served
 from tests.ports import free_port
-from tests.window import CONFIRMED, OUTSIDE
+from tests.window import CONFIRMED, NARROW, OUTSIDE, WIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -433,6 +433,29 @@ def test_an_outage_between_two_presses_loses_nothing(
         expect(page.get_by_test_id("phone-status")).to_have_text(CONFIRMED)
         expect(page.locator("#trouble")).to_be_hidden()
         page.close()
+
+
+COVERED = """() => {
+  const note = document.getElementById("trouble").getBoundingClientRect();
+  return document.activeElement.getBoundingClientRect().top < note.bottom && note.bottom > 0
+}"""
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW, (320, 256)])
+def test_what_is_told_covers_no_field_that_has_the_focus(
+    opened: Page, size: tuple[int, int]
+) -> None:
+    opened.set_viewport_size({"width": size[0], "height": size[1]})
+    opened.get_by_test_id("report-error").click()
+    for name in ("phone", "inn", "name", "kpp", "legal_address"):
+        opened.get_by_test_id(f"wrong-{name}").check()
+    opened.evaluate("document.getElementById('trouble').hidden = false")
+    opened.get_by_test_id("send-report").focus()
+    for _press in range(20):  # upwards, so that a field comes in at the top
+        opened.keyboard.press("Shift+Tab")
+        if opened.evaluate("!document.activeElement.closest('.report')"):
+            break
+        assert not opened.evaluate(COVERED)
 
 
 # Language, the back button, reloading

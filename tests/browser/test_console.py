@@ -350,6 +350,16 @@ def skip_to_main(page: Page) -> None:
     page.keyboard.press("Enter")
 
 
+def test_the_menu_underlines_one_entry_where_colours_are_forced(life: Life) -> None:
+    page = life.office()
+    page.emulate_media(forced_colors="active")
+    edges = """[...document.querySelectorAll(".menu a")].map((each) =>
+      [each.hasAttribute("aria-current"), getComputedStyle(each).borderBottomColor])"""
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    for is_current, edge in page.evaluate(edges):
+        assert is_current == (edge != ground)
+
+
 def test_an_administrator_needs_no_mouse(life: Life) -> None:
     life.confirm()
     page = life.office()

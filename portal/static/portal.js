@@ -185,6 +185,9 @@
   document.addEventListener("htmx:after:swap", ({ detail }) => {
     if (detail.ctx.swap === "none") return;
     document.title = document.title.replace(/.*(?= · )/, () => document.querySelector("h1").textContent.trim());
+    // A mistake made twice is told in the same words: only as a new element is it said again.
+    const error = document.getElementById("code-error");
+    error?.replaceWith(error.cloneNode(true));
     settle();
   });
   document.addEventListener("htmx:after:request", ({ detail }) => {

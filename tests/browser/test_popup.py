@@ -152,6 +152,33 @@ def test_what_was_confirmed_is_said(popup: Page, post: Post) -> None:
     expect(said).to_have_text("Телефон подтверждён")
 
 
+COUNT_ALERTS = """
+window.alerts = 0;
+const count = (node) => { alerts += node.role === "alert"; };
+new MutationObserver((all) => all.forEach((each) => each.addedNodes.forEach(count)))
+  .observe(document, { childList: true, subtree: true });
+"""
+
+
+def test_the_same_mistake_is_said_each_time(popup: Page, watch: Watch) -> None:
+    watch.means(422)
+    popup.evaluate(COUNT_ALERTS)
+    for _press in range(2):
+        popup.evaluate("alerts = 0")
+        with popup.expect_response(lambda answer: answer.request.method == "POST"):
+            popup.get_by_test_id("submit-code").click()
+        expect(popup.locator(".htmx-request")).to_have_count(0)
+        expect(popup.get_by_test_id("code-error")).to_contain_text("Введите шесть цифр")
+        assert popup.evaluate("alerts")
+
+
+def test_the_code_s_field_shows_its_focus_where_colours_are_forced(popup: Page) -> None:
+    outline = "getComputedStyle(document.activeElement).outlineColor"
+    assert popup.evaluate(outline) == "rgba(0, 0, 0, 0)"
+    popup.emulate_media(forced_colors="active")
+    assert popup.evaluate(outline) != "rgba(0, 0, 0, 0)"
+
+
 def test_a_new_code_may_be_sent_after_the_wait(
     popup: Page, post: Post, time: Time, watch: Watch
 ) -> None:

@@ -406,6 +406,13 @@ def test_a_specialist_needs_no_mouse(life: Life) -> None:
 # Without scripts, files and paper
 
 
+def test_a_form_is_printed_with_its_fields(life: Life) -> None:
+    page = life.office(f"{PAGE}/edit")
+    page.emulate_media(media="print")
+    expect(page.get_by_test_id("position")).to_be_visible()
+    expect(page.get_by_test_id("sign-out")).to_be_hidden()
+
+
 def test_without_scripts_an_edit_goes_all_the_way(life: Life) -> None:
     life.bring(Status.VERIFIED)
     page = life.sit(life.boss, PAGE, scripts=False)

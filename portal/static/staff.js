@@ -60,6 +60,7 @@
     const asked = await fetch(form.dataset.passkey, { method: "POST", body: own }).catch(() => null);
     if (!asked || asked.status >= 500) {
       silence.hidden = button.disabled = false;
+      button.focus(); // a disabled one loses it
       return;
     }
     try {
@@ -72,6 +73,7 @@
       const has = reason.name === "InvalidStateError" && form.dataset.known;
       trouble.textContent = has || form.dataset.failed;
       trouble.hidden = button.disabled = false;
+      button.focus();
     }
   };
 

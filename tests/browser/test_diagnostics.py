@@ -75,6 +75,16 @@ def test_the_time_is_told_once(window: Page, time: Time) -> None:
     assert told.count("POST") == 2
 
 
+def test_the_number_is_whole_on_a_narrow_window_with_spread_letters(window: Page) -> None:
+    measured(window)
+    window.set_viewport_size({"width": 320, "height": 640})
+    number = window.get_by_test_id("number")
+    number.evaluate(
+        "each => { each.style.letterSpacing = '.12em'; each.style.wordSpacing = '.16em' }"
+    )
+    assert number.evaluate("each => each.scrollWidth <= each.clientWidth")
+
+
 def test_a_number_that_a_specialist_claimed_says_so(window: Page) -> None:
     assert claim(measured(window)) is Result.FOUND
     window.reload()

@@ -369,6 +369,16 @@ def test_a_report_keeps_what_was_typed_until_it_can_be_sent(
     assert "+7 921 555-01-99" in letter.text
 
 
+def test_a_report_is_filled_in_by_its_names(opened: Page) -> None:
+    """As it is by ear, by voice and by a browser that knows whose telephone it is on."""
+    opened.get_by_test_id("report-error").click()
+    opened.get_by_role("checkbox", name="неверно: Фамилия").check()
+    surname = opened.get_by_role("textbox", name="Как правильно: Фамилия")
+    expect(surname).to_have_attribute("autocomplete", "family-name")
+    expect(opened.get_by_test_id("new-phone")).to_have_attribute("type", "tel")
+    expect(opened.get_by_test_id("new-inn")).to_have_attribute("inputmode", "numeric")
+
+
 def test_what_a_report_will_send_is_in_sight(opened: Page) -> None:
     opened.get_by_test_id("report-error").click()
     mark, field = opened.get_by_test_id("wrong-kpp"), opened.get_by_test_id("new-kpp")

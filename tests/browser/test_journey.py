@@ -98,6 +98,9 @@ def test_the_whole_way_without_scripts(
     page.goto(post.link())
     page.get_by_test_id("confirm-phone").click()
     expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.locator("#code-hint")).to_be_hidden()
+    page.keyboard.press("Tab")  # from the field, that has the focus, through the popup
+    expect(page.get_by_test_id("send-again")).to_be_focused()
     watch.means(422, 429)
     page.get_by_test_id("send-again").click()
     expect(page.get_by_test_id("code-error")).to_be_visible()

@@ -55,6 +55,9 @@ def test_the_button_sends_a_code_and_opens_a_popup_with_one_field(popup: Page, p
 
 
 def test_the_sixth_digit_submits(popup: Page, post: Post) -> None:
+    hint = "После шестой цифры код отправится сам."
+    expect(popup.get_by_text(hint)).to_be_visible()
+    expect(popup.get_by_test_id("code")).to_have_accessible_description(re.compile(hint))
     popup.get_by_test_id("code").press_sequentially(post.code())
     expect(popup.get_by_test_id("phone-status")).to_have_text(CONFIRMED)
     expect(popup.get_by_role("dialog")).to_have_count(0)

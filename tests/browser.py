@@ -107,6 +107,7 @@ class Form:
         self.method = attributes.get("method") or "get"
         self.fields: dict[str, str] = {}
         self.options: dict[str, list[str]] = {}  # what a field chooses from
+        self.leaves_to_us = "novalidate" in attributes  # to say what is missing, in our words
         self.ticks: set[str] = set()  # boxes and choices; "" is none
 
 
@@ -170,6 +171,7 @@ class Page(HTMLParser):
 
     def _keep_field(self, tag: str, attributes: dict[str, str | None], form: Form) -> None:
         name, value = attributes.get("name"), attributes.get("value") or ""
+        assert form.leaves_to_us or "required" not in attributes, f"the browser asks for {name}"
         if tag == "input" and name:
             is_tick = attributes.get("type") in {"checkbox", "radio"}
             if is_tick and "disabled" in attributes:

@@ -284,7 +284,8 @@ def _ask_to_sign_in() -> Response:
     if _is_beside_words():
         return respond("account/_meanwhile.html", status=401, outside=False)
     if htmx():
-        return Response(status=204, headers={"HX-Redirect": where})
+        ended = url_for("account.sign_in", ended="")
+        return Response(status=204, headers={"HX-Redirect": ended})
     _come_for(page_of_form())
     return sorry(
         401,

@@ -309,7 +309,7 @@ def refused(rule: Rule) -> int:
 def check_refused(rule: Rule, answer: Any, *, htmx: bool = False) -> None:
     expected = refused(rule)
     if htmx and expected == 401:
-        assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, "/signin"), rule
+        assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, "/signin?ended="), rule
     else:
         assert answer.status_code == expected, rule
     if expected == 303:

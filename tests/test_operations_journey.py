@@ -227,7 +227,7 @@ def test_watching_keeps_nobody_signed_in(here: Browser, time: Time) -> None:
         time.passes(minutes=10)
         part(here, seen)
     answer = part(here, seen)
-    assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, "/signin")
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, "/signin?ended=")
 
 
 # What it waits for
@@ -326,7 +326,7 @@ def test_remarks_and_a_reported_error_come_first(
     act(block.remind, found(ID), clerk, "10.20.4.17")
     assert "исправьте то, на что указал специалист" in post.letters(ADMINISTRATOR)[-1].text
 
-    change(ID, phone="+79215550199")
+    change(ID, phone="+79215550199", position="Механик")
     asked = ask()
     assert asked
     request = confirmation.find(asked)

@@ -898,4 +898,4 @@ def test_looking_again_keeps_no_session_alive(office: Browser, time: Time) -> No
     assert part(office, "/organisations?seen=x", "list").status_code == 200
     assert seen_at() == before
     time.passes(minutes=21)
-    assert part(office, url, "organisation").headers["HX-Redirect"] == "/signin"
+    assert part(office, url, "organisation").headers["HX-Redirect"] == "/signin?ended="

@@ -729,7 +729,9 @@ def test_polling_keeps_no_session_alive(
         assert polled.status_code == 200
     time.passes(minutes=5)
     polled = browser.ask("get", "/support/cases?seen=list", headers={"HX-Request": "true"})
-    assert (polled.status_code, polled.headers["HX-Redirect"]) == (204, "/signin")
+    assert (polled.status_code, polled.headers["HX-Redirect"]) == (204, "/signin?ended=")
+    assert "Сеанс завершён" in browser.open(polled.headers["HX-Redirect"]).named("ended")
+    assert not browser.open("/signin").has("ended")
 
 
 def test_the_second_factor_makes_a_new_id(

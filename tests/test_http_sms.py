@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
+import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -163,6 +164,76 @@ def test_a_gateway_that_drops_hangs_or_does_not_end_is_tried_again(
     patient.close()
 
 
+IN_DROPS = {
+    "status": (b"HTTP/1.1 200 ", b"O"),
+    "headers": (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"."),
+    "go on": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body": (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", b" "),
+    "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x"),
+}
+
+
+@pytest.mark.parametrize(("begun", "again"), IN_DROPS.values(), ids=IN_DROPS)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_who_answers_in_drops_is_given_up_in_time(
+    scheme: str, trusted: Authority, monkeypatch: pytest.MonkeyPatch, begun: bytes, again: bytes
+) -> None:
+    monkeypatch.setattr(http_sms, "TIMEOUT_SECONDS", 0.5)
+    given_up = []
+
+    def drip_in_tls(wire: socket.socket) -> None:
+        with trusted.server().wrap_socket(wire, server_side=True) as tls:
+            given_up.append(_talk_on(tls, begun, again))
+
+    def drip_in_the_clear(wire: socket.socket) -> None:
+        given_up.append(_talk_on(wire, begun, again))
+
+    answer = drip_in_tls if scheme == "https" else drip_in_the_clear
+    with answering_once(answer, scheme) as url:
+        assert refused(JsonGateway(url)) == (Reason.UNKNOWN, False)
+    assert given_up == [True]
+
+
+def _talk_on(wire: socket.socket, begun: bytes, again: bytes) -> bool:
+    """Answer with something, then the other again and again; whether the other side hung up."""
+    until = time.monotonic() + 5
+    with contextlib.suppress(OSError):
+        assert wire.recv(65536)
+        wire.sendall(begun)
+        while time.monotonic() < until:
+            wire.sendall(again)
+            time.sleep(0.05)
+        return False
+    return True
+
+
+@pytest.mark.parametrize("begun", [each for each, _again in IN_DROPS.values()], ids=IN_DROPS)
+def test_who_says_more_than_anybody_hears_is_given_up_at_once(begun: bytes) -> None:
+    def flood(wire: socket.socket) -> None:
+        wire.recv(65536)
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                wire.sendall((begun or b"HTTP/1.1 100 Continue\r\n\r\n") + b"x" * 60_000)
+
+    began = time.monotonic()
+    with answering_once(flood, "http") as url:
+        assert refused(JsonGateway(url)) == (Reason.UNKNOWN, False)
+    assert time.monotonic() - began < http_sms.TIMEOUT_SECONDS
+
+
+def test_tls_that_comes_in_drops_was_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_sms, "TIMEOUT_SECONDS", 0.5)
+    given_up = []
+
+    def drip(wire: socket.socket) -> None:
+        given_up.append(_talk_on(wire, b"\x16\x03\x03\x20\x00", b"\0"))
+
+    with answering_once(drip) as url:
+        assert refused(JsonGateway(url)) == (Reason.UNREACHABLE, False)
+    assert given_up == [True]
+
+
 def test_an_answer_that_is_too_long_is_cut_short(
     gateway: JsonGateway, sms_gateway: SmsGateway
 ) -> None:
@@ -224,9 +295,9 @@ def test_tls_that_breaks_behind_an_sms_leaves_it_unknown(trusted: Authority, sai
         assert refused(JsonGateway(url)) == (Reason.UNKNOWN, False)
 
 
-@contextmanager
-def answering_once(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server at an https address, of which every byte is the test's to say."""
+@contextlib.contextmanager
+def answering_once(answer: Callable[[socket.socket], None], scheme: str = "https") -> Iterator[str]:
+    """A server of which every byte is the test's to say."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as thread:
 
         def serve() -> None:
@@ -235,7 +306,7 @@ def answering_once(answer: Callable[[socket.socket], None]) -> Iterator[str]:
                 answer(wire)
 
         served = thread.submit(serve)
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/"
         served.result(timeout=30)
 
 

@@ -1,13 +1,16 @@
 """SMS leave through an HTTP gateway that takes JSON (README, «The JSON gateway for SMS»)."""
 
 import json
-import time
+import socket
+from http.client import HTTPResponse
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from urllib3.connection import HTTPSConnection
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from portal import config
+from portal.gateways import deadline
 from portal.gateways.outgoing import Outgoing, Reason, Trouble
 
 TIMEOUT_SECONDS = 10
@@ -17,18 +20,51 @@ NOBODY_KNOWS = {502, 504}  # said by a proxy: what the gateway behind it did, it
 NOT_SENT = urllib3.exceptions.ConnectTimeoutError  # or no connection at all, which is a kind of it
 
 
-class _Connection(HTTPSConnection):
-    """Tells TLS that does not come about from one that breaks later: only then nothing was said."""
+class _Answer(HTTPResponse):
+    """An answer that is over at the deadline, in whichever of its lines that finds it."""
+
+    def __init__(self, wire: socket.socket, *arguments: Any, **named: Any) -> None:
+        super().__init__(wire, *arguments, **named)
+        self.fp.close()
+        self.fp = deadline.reader(wire)
+
+
+class _Connection(HTTPConnection):
+    """A connection on which no step goes on behind the deadline.
+
+    It tells one that does not come about, TLS included, from one that breaks later: only then
+    nothing was said.
+    """
+
+    response_class = _Answer
 
     def connect(self) -> None:
         try:
             super().connect()
         except OSError as error:
-            raise urllib3.exceptions.NewConnectionError(self, "no TLS") from error
+            raise urllib3.exceptions.NewConnectionError(self, "no connection") from error
+
+    def request(self, *arguments: Any, **named: Any) -> None:
+        if self.sock is not None:  # kept from the last time, with what was left of it
+            self.sock.settimeout(deadline.left())
+        super().request(*arguments, **named)
+
+    def _new_conn(self) -> socket.socket:
+        wire = super()._new_conn()
+        wire.settimeout(deadline.left())  # for TLS
+        return wire
 
 
-class _Pool(urllib3.HTTPSConnectionPool):
+class _TlsConnection(_Connection, HTTPSConnection):
+    """The same, with TLS."""
+
+
+class _Pool(urllib3.HTTPConnectionPool):
     ConnectionCls = _Connection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
 
 
 class JsonGateway:
@@ -53,20 +89,17 @@ class JsonGateway:
         }
         message.must_be_ours()
         try:
-            answer = self._pool.request(
-                "POST",
+            status, text = ask(
+                self._pool,
                 self._url,
                 body=json.dumps(body, ensure_ascii=False).encode(),
                 headers=self._headers | {"Idempotency-Key": message.id},
-                redirect=False,
-                preload_content=False,
             )
-            text = read_answer(answer)
         except NOT_SENT as error:
             raise Trouble(Reason.UNREACHABLE) from error
         except urllib3.exceptions.HTTPError as error:
             raise Trouble(Reason.UNKNOWN) from error  # asking again with the same id is harmless
-        return _judge(answer.status, text)
+        return _judge(status, text)
 
     def close(self) -> None:
         self._pool.clear()
@@ -76,17 +109,28 @@ def new_pool() -> urllib3.PoolManager:
     """What asks a gateway: once, over one connection that is kept."""
     timeout = urllib3.Timeout(total=TIMEOUT_SECONDS)
     pool = urllib3.PoolManager(maxsize=1, retries=False, timeout=timeout)
-    pool.pool_classes_by_scheme = {"http": urllib3.HTTPConnectionPool, "https": _Pool}
+    pool.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
     return pool
 
 
-def read_answer(answer: urllib3.BaseHTTPResponse) -> bytes:
-    """The text of an answer; one that comes in drops or does not end is cut short."""
-    text, until = b"", time.monotonic() + TIMEOUT_SECONDS
+def ask(pool: urllib3.PoolManager, url: str, **what: Any) -> tuple[int, bytes]:
+    """Post a question; returns the status and the text of the answer.
+
+    Raises HTTPError where none came in time, whatever came instead, and NOT_SENT of its kinds
+    where nothing was said to anybody.
+    """
+    with deadline.within(TIMEOUT_SECONDS):
+        answer = pool.request("POST", url, redirect=False, preload_content=False, **what)
+        return answer.status, _read(answer)
+
+
+def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
+    """The text of an answer; one that is too long is cut short."""
+    text = b""
     try:
         while part := answer.read1(LONGEST_ANSWER):
             text += part
-            if len(text) > LONGEST_ANSWER or time.monotonic() > until:
+            if len(text) > LONGEST_ANSWER:
                 raise urllib3.exceptions.TimeoutError
     finally:
         answer.close()  # a connection whose answer was read to its end is back in the pool

@@ -12,7 +12,7 @@ import structlog
 import urllib3
 
 from portal import clock, config
-from portal.gateways.http_sms import NOT_SENT, new_pool, read_answer
+from portal.gateways.http_sms import NOT_SENT, ask, new_pool
 from portal.gateways.outgoing import Outgoing, Reason, Trouble
 
 JSON = "3"  # the form of answers
@@ -86,22 +86,19 @@ class Smsc:
 
     def _ask(self, page: str, words: dict[str, str]) -> dict[str, Any]:
         """Post a question; raises HTTPError or ValueError where nobody knows what came of it."""
-        answer = self._pool.request(
-            "POST",
+        status, text = ask(
+            self._pool,
             self._url + page,
             fields=self._login | {"fmt": JSON, "charset": "utf-8"} | words,
             encode_multipart=False,
-            redirect=False,
-            preload_content=False,
         )
-        text = read_answer(answer)
-        if answer.status in COME_BACK_LATER:
+        if status in COME_BACK_LATER:
             raise Trouble(Reason.BUSY)
         try:
             said = json.loads(text)
         except RecursionError as error:
             raise ValueError from error
-        if answer.status != 200 or not isinstance(said, dict):
+        if status != 200 or not isinstance(said, dict):
             raise ValueError
         return said
 

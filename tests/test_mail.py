@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import socketserver
 import threading
+import time as real_time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -24,6 +27,7 @@ from tests.conftest import LOMOVA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from socket import SocketIO
 
     from flask import Flask
 
@@ -462,6 +466,117 @@ def drop_at_data(listening: socket.socket) -> None:
         wire.write(b"220 here\r\n")
         while not wire.readline().upper().startswith(b"DATA"):
             wire.write(b"250 OK\r\n")
+
+
+TALK = pytest.mark.parametrize(
+    ("begun", "again"),
+    [(b"2", b"5"), (b"250-", b"."), (b"", b"250-more\r\n")],
+    ids=["code", "line", "lines"],
+)
+
+
+@TALK
+@pytest.mark.parametrize("command", ["", "EHLO", "MAIL", ".", "QUIT"])
+def test_a_server_that_replies_in_drops_is_given_up_in_time(
+    monkeypatch: pytest.MonkeyPatch, command: str, begun: bytes, again: bytes
+) -> None:
+    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(mail, "GOODBYE_SECONDS", 0.5)
+
+    def drip(wire: SocketIO) -> bool:
+        return talk_on(wire, begun, again, pause=0.05)
+
+    with answering({command: drip}) as (url, given_up):
+        gateway = Smtp(url)
+        if command == "QUIT":
+            gateway.send(OUTGOING)
+            gateway.close()
+        else:
+            known = Reason.UNKNOWN if command == "." else Reason.UNREACHABLE
+            assert refused(gateway) == (known, False)
+    assert given_up == [True]
+
+
+def test_a_reply_that_does_not_end_is_given_up_at_once() -> None:
+    def flood(wire: SocketIO) -> bool:
+        return talk_on(wire, b"", b"250-more\r\n" * 1000, pause=0)
+
+    began = real_time.monotonic()
+    with answering({"MAIL": flood}) as (url, given_up):
+        assert refused(Smtp(url)) == (Reason.UNREACHABLE, False)
+    assert given_up == [True]
+    assert real_time.monotonic() - began < mail.TIMEOUT_SECONDS
+
+
+def test_a_server_that_is_slow_with_every_reply_is_given_up_before_the_letter_is_anothers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mail, "SPARE_SECONDS", 0)
+
+    def late(wire: SocketIO) -> bool:
+        real_time.sleep(0.4)
+        return bool(wire.write(b"250 OK\r\n"))
+
+    began = real_time.monotonic()
+    ours = replace(OUTGOING, ours_until=clock.now() + timedelta(seconds=1))
+    with answering(dict.fromkeys(["EHLO", "MAIL", "RCPT"], late)) as (url, _given_up):
+        assert refused(Smtp(url), ours) == (Reason.UNREACHABLE, False)
+    assert real_time.monotonic() - began < 5
+
+
+@contextlib.contextmanager
+def answering(
+    moods: dict[str, Callable[[SocketIO], Any]],
+) -> Iterator[tuple[str, list[Any]]]:
+    """A mail server that takes everything, but where the test has it say something else.
+
+    What it says so counts for a command, "" for the greeting, "." for the end of a letter.
+    """
+    told: list[Any] = []
+
+    def say(wire: SocketIO, command: str, words: bytes) -> None:
+        if command in moods:
+            told.append(moods[command](wire))
+        else:
+            wire.write(words)
+
+    def converse(wire: SocketIO) -> None:
+        say(wire, "", b"220 here\r\n")
+        while command := wire.readline()[:4].strip().upper().decode():
+            say(wire, command, b"354 go on\r\n" if command == "DATA" else b"250 OK\r\n")
+            if command == "DATA":
+                while wire.readline() not in {b".\r\n", b""}:
+                    pass
+                say(wire, ".", b"250 OK\r\n")
+
+    def serve(listener: socket.socket) -> None:
+        connection, _address = listener.accept()
+        with (
+            contextlib.suppress(OSError),
+            connection,
+            connection.makefile("rwb", buffering=0) as wire,
+        ):
+            converse(wire)
+
+    with (
+        socket.create_server((servers.HOST, 0)) as listener,
+        ThreadPoolExecutor(1) as at_once,
+    ):
+        served = at_once.submit(serve, listener)
+        yield f"smtp://{servers.HOST}:{listener.getsockname()[1]}", told
+        served.result(timeout=30)
+
+
+def talk_on(wire: SocketIO, begun: bytes, again: bytes, pause: float) -> bool:
+    """Say something, then the other again and again; whether the other side hung up."""
+    until = real_time.monotonic() + 5
+    with contextlib.suppress(OSError):
+        wire.write(begun)
+        while real_time.monotonic() < until:
+            wire.write(again)
+            real_time.sleep(pause)
+        return False
+    return True
 
 
 def test_a_letter_that_expires_while_the_server_gets_ready_does_not_leave(

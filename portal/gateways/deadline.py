@@ -21,7 +21,7 @@ class _End:
     octets: int
 
 
-_end: ContextVar[_End] = ContextVar("_end")
+_end: ContextVar[_End | None] = ContextVar("_end", default=None)
 
 
 class EndlessError(OSError):
@@ -32,18 +32,19 @@ class EndlessError(OSError):
 def within(seconds: float, octets: int = LONGEST) -> Iterator[None]:
     """What this thread hears from `reader`s inside is over after so much time, or so many octets.
 
-    Then reading raises TimeoutError or EndlessError. The innermost one counts alone.
+    Then reading raises TimeoutError or EndlessError. One inside another ends with it at the latest.
     """
-    outer = _end.set(_End(time.monotonic() + seconds, octets))
+    outer, moment = _end.get(), time.monotonic() + seconds
+    before = _end.set(_End(min(moment, outer.moment) if outer else moment, octets))
     try:
         yield
     finally:
-        _end.reset(outer)
+        _end.reset(before)
 
 
 def left() -> float:
     """The seconds until the end; raises TimeoutError where there are none."""
-    seconds = _end.get().moment - time.monotonic()
+    seconds = _now().moment - time.monotonic()
     if seconds <= 0:
         raise TimeoutError
     return seconds
@@ -65,11 +66,18 @@ class _Heard(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # what io gives
         self._wire.settimeout(left())
         count = self._file.readinto(buffer) or 0
-        _end.get().octets -= count
-        if _end.get().octets < 0:
+        end = _now()
+        end.octets -= count
+        if end.octets < 0:
             raise EndlessError
         return count
 
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def _now() -> _End:
+    end = _end.get()
+    assert end, "nothing is heard without an end"
+    return end

@@ -21,10 +21,15 @@ from urllib.parse import unquote, urlsplit
 import flask_mail
 from flask import Flask
 
-from portal import config
+from portal import clock, config
+from portal.gateways import deadline
 from portal.gateways.outgoing import Outgoing, Reason, TakenOver, Trouble
 
-TIMEOUT_SECONDS = 8  # for each reply; ten of them end before the lease of the message does
+TIMEOUT_SECONDS = 8  # for each reply, from its question to its last sign
+LETTER_SECONDS = 80  # for all of a letter: then it is not another worker's yet
+SPARE_SECONDS = 10  # before it may be another's, to say goodbye and to note what came of it
+GOODBYE_SECONDS = 2  # nothing depends on it
+LONGEST_REPLY = 64 * 1024
 GO_ON = 354  # the server waits for the letter
 IDLE_SECONDS = 5  # a connection unused for longer is asked whether it still lives
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
@@ -89,7 +94,12 @@ class Host(smtplib.SMTP):
 
     def getreply(self) -> tuple[int, bytes]:
         """The server's; where it waits for a letter, the last look whether to send it."""
-        reply = super().getreply()
+        if self.file is None and self.sock is not None:
+            self.file = deadline.reader(self.sock)
+        with deadline.within(TIMEOUT_SECONDS, LONGEST_REPLY):
+            reply = super().getreply()
+        if self.sock is not None:
+            self.sock.settimeout(TIMEOUT_SECONDS)  # for what is said next, not what was left of it
         if reply[0] == GO_ON and self.message:
             self.message.must_be_ours()  # a letter without its end is none
             self.maybe_taken = True
@@ -150,6 +160,20 @@ class Smtp:
 
     def send(self, message: Outgoing) -> str:
         letter = _letter(message)
+        with deadline.within(_seconds_for(message)):
+            return self._send(message, letter)
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.host is not None:
+            with (
+                deadline.within(GOODBYE_SECONDS),
+                contextlib.suppress(OSError, smtplib.SMTPException),
+            ):
+                connection.host.quit()
+            connection.host.close()
+
+    def _send(self, message: Outgoing, letter: Letter) -> str:
         try:
             with self._app.app_context():
                 self._open(message).send(letter)
@@ -164,13 +188,6 @@ class Smtp:
             raise trouble from error
         self._used_at = time.monotonic()
         return ""
-
-    def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None and connection.host is not None:
-            with contextlib.suppress(OSError, smtplib.SMTPException):
-                connection.host.quit()
-            connection.host.close()
 
     def _hang_up(self) -> None:
         """Let go of the connection without a word: the server would take it for the letter's."""
@@ -212,6 +229,14 @@ def _letter(message: Outgoing) -> Letter:
         return Letter(message)
     except Exception as error:
         raise Trouble(Reason.REFUSED, permanent=True) from error
+
+
+def _seconds_for(message: Outgoing) -> float:
+    """How long a letter may take: nobody is waited for when it may be another worker's."""
+    if message.ours_until is None:
+        return LETTER_SECONDS
+    ours = (message.ours_until - clock.now()).total_seconds()
+    return min(LETTER_SECONDS, ours - SPARE_SECONDS)
 
 
 def _checked() -> ssl.SSLContext:

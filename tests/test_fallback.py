@@ -290,3 +290,16 @@ def test_letters_may_have_a_second_server(
     assert refused(fresh, letter) == (Reason.REFUSED, True)
     assert len(second.letters) == 1
     fresh.close()
+
+
+def test_a_letter_that_the_first_server_may_have_taken_goes_to_no_second(
+    app: Flask, environment: dict[str, str], new_mail_server: Callable[..., MailServer]
+) -> None:
+    first, second = new_mail_server(), new_mail_server()
+    urls = {"PORTAL_MAIL_URL": first.url(), "PORTAL_MAIL_FALLBACK_URL": second.url()}
+    config.use(config.load(environment | urls))
+    gateway = gateways.choose("email")
+    first.moods["DATA"] = "hello world"
+    assert refused(gateway, replace(OUTGOING, recipient=LOMOVA.email)) == (Reason.UNKNOWN, False)
+    assert not second.letters
+    gateway.close()

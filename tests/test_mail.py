@@ -508,6 +508,27 @@ def test_a_reply_that_does_not_end_is_given_up_at_once() -> None:
     assert real_time.monotonic() - began < mail.TIMEOUT_SECONDS
 
 
+@pytest.mark.parametrize(
+    "reply", [b"hello world", b"", b"354 go on", b"100 wait", b"999 what", b"-1", b"x" * 9000]
+)
+def test_a_letter_of_which_the_server_says_nothing_clear_may_have_been_taken(reply: bytes) -> None:
+    with answering({".": lambda wire: wire.write(reply + b"\r\n")}) as (url, _told):
+        assert refused(Smtp(url)) == (Reason.UNKNOWN, False), "no other server gets it"
+
+
+@pytest.mark.parametrize("reply", [b"200 fine", b"251 on its way"])
+def test_any_yes_is_a_yes(reply: bytes) -> None:
+    with answering({".": lambda wire: wire.write(reply + b"\r\n")}) as (url, _told):
+        gateway = Smtp(url)
+        gateway.send(OUTGOING)
+        gateway.close()
+
+
+def test_what_is_no_reply_to_a_sender_left_nothing_behind() -> None:
+    with answering({"MAIL": lambda wire: wire.write(b"354 go on\r\n")}) as (url, _told):
+        assert refused(Smtp(url)) == (Reason.BUSY, False)
+
+
 def test_a_server_that_is_slow_with_every_reply_is_given_up_before_the_letter_is_anothers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -31,6 +31,7 @@ SPARE_SECONDS = 10  # before it may be another's, to say goodbye and to note wha
 GOODBYE_SECONDS = 2  # nothing depends on it
 LONGEST_REPLY = 64 * 1024
 GO_ON = 354  # the server waits for the letter
+TAKEN = 250  # as smtplib knows it; the first digit is what counts (RFC 5321, 4.2.1)
 IDLE_SECONDS = 5  # a connection unused for longer is asked whether it still lives
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # in a header they begin another one
@@ -91,6 +92,7 @@ class Host(smtplib.SMTP):
 
     maybe_taken = False
     message: Outgoing | None = None
+    hands_over = False  # a letter was announced
 
     def getreply(self) -> tuple[int, bytes]:
         """The server's; where it waits for a letter, the last look whether to send it."""
@@ -100,15 +102,20 @@ class Host(smtplib.SMTP):
             reply = super().getreply()
         if self.sock is not None:
             self.sock.settimeout(TIMEOUT_SECONDS)  # for what is said next, not what was left of it
-        if reply[0] == GO_ON and self.message:
+        if reply[0] == GO_ON and self.hands_over and self.message:
             self.message.must_be_ours()  # a letter without its end is none
             self.maybe_taken = True
         return reply
 
     def data(self, msg: Any) -> tuple[int, bytes]:
-        reply = super().data(msg)
-        self.maybe_taken = False
-        return reply
+        """Hand a letter over. What is neither yes nor no, said of it, is no answer."""
+        self.hands_over = True
+        code, text = super().data(msg)
+        if code // 100 not in {2, 4, 5}:
+            self.close()
+            raise smtplib.SMTPServerDisconnected("no answer")
+        self.hands_over = self.maybe_taken = False
+        return (TAKEN if code // 100 == 2 else code), text
 
 
 class TlsHost(Host, smtplib.SMTP_SSL):
@@ -182,7 +189,7 @@ class Smtp:
             raise
         except Exception as error:
             trouble = _trouble(error)
-            if trouble.reason is Reason.UNREACHABLE and self._maybe_taken():
+            if self._maybe_taken():
                 trouble = Trouble(Reason.UNKNOWN)  # sent again with the same id, it is shown once
             self.close()
             raise trouble from error

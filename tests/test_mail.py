@@ -441,6 +441,7 @@ def test_a_server_that_drops_or_hangs_is_tried_again(
     mood: str,
 ) -> None:
     monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(mail, "ANSWER_SECONDS", 0.5)
     mail_server.moods[command] = mood
     # Of a letter that was handed over to its end nobody knows; its id stays, so it is shown once.
     known = Reason.UNKNOWN if command == "DATA" else Reason.UNREACHABLE
@@ -480,8 +481,8 @@ TALK = pytest.mark.parametrize(
 def test_a_server_that_replies_in_drops_is_given_up_in_time(
     monkeypatch: pytest.MonkeyPatch, command: str, begun: bytes, again: bytes
 ) -> None:
-    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.5)
-    monkeypatch.setattr(mail, "GOODBYE_SECONDS", 0.5)
+    for name in ("TIMEOUT_SECONDS", "ANSWER_SECONDS", "GOODBYE_SECONDS"):
+        monkeypatch.setattr(mail, name, 0.5)
 
     def drip(wire: SocketIO) -> bool:
         return talk_on(wire, begun, again, pause=0.05)
@@ -522,6 +523,36 @@ def test_any_yes_is_a_yes(reply: bytes) -> None:
         gateway = Smtp(url)
         gateway.send(OUTGOING)
         gateway.close()
+
+
+def test_a_server_may_look_a_letter_through_before_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.3)
+
+    def late(wire: SocketIO) -> None:
+        real_time.sleep(0.8)
+        wire.write(b"250 clean\r\n")
+
+    ours = replace(OUTGOING, ours_until=clock.now() + outbox.delivering.LEASE)
+    with answering({".": late}) as (url, _told):
+        gateway = Smtp(url)
+        gateway.send(ours)
+        gateway.close()
+
+
+def test_a_letter_is_not_handed_over_when_its_answer_could_not_be_awaited() -> None:
+    seconds = mail.LEAST_SECONDS + mail.SPARE_SECONDS - 1
+    ours = replace(OUTGOING, ours_until=clock.now() + timedelta(seconds=seconds))
+    with answering({".": lambda _wire: None}) as (url, told):
+        assert refused(Smtp(url), ours) == (Reason.BUSY, False)
+    assert not told
+
+
+def test_no_letter_is_waited_for_longer_than_its_worker_has_it() -> None:
+    longest = timedelta(seconds=mail.LETTER_SECONDS + mail.SPARE_SECONDS)
+    assert longest <= outbox.delivering.LEASE
+    assert mail.LEAST_SECONDS <= mail.ANSWER_SECONDS <= mail.LETTER_SECONDS
 
 
 def test_what_is_no_reply_to_a_sender_left_nothing_behind() -> None:
@@ -566,9 +597,10 @@ def answering(
         while command := wire.readline()[:4].strip().upper().decode():
             say(wire, command, b"354 go on\r\n" if command == "DATA" else b"250 OK\r\n")
             if command == "DATA":
-                while wire.readline() not in {b".\r\n", b""}:
+                while (line := wire.readline()) not in {b".\r\n", b""}:
                     pass
-                say(wire, ".", b"250 OK\r\n")
+                if line:
+                    say(wire, ".", b"250 OK\r\n")
 
     def serve(listener: socket.socket) -> None:
         connection, _address = listener.accept()

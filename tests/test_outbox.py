@@ -514,6 +514,24 @@ def test_a_worker_that_was_stopped_with_a_message_in_hand_sends_it_no_second_tim
     assert {state(id) for id in ids} == {State.DELIVERED}
 
 
+def test_a_letter_that_may_have_left_is_tried_three_times_in_all(
+    post_letter: Callable[..., str], smtp: Smtp, mail_server: MailServer, time: Time
+) -> None:
+    take = mail_server.handle_DATA
+
+    async def lose(server: Any, session: Any, envelope: Any) -> str:
+        mail_server.moods["DATA"] = servers.LOSE
+        return await take(server, session, envelope)
+
+    mail_server.handle_DATA = lose  # type: ignore[method-assign]
+    id = post_letter()
+    for _ in range(5):
+        outbox.deliver_due("email", smtp)
+        time.passes(minutes=5)
+    assert len(mail_server.letters) == 3
+    assert end(id) == (State.FAILED, Reason.UNKNOWN, None)
+
+
 def test_a_worker_that_was_stopped_while_the_mail_server_waits_for_the_letter_holds_it_back(
     app: Flask,
     post_letter: Callable[..., str],

@@ -50,6 +50,11 @@ def left() -> float:
     return seconds
 
 
+def has(seconds: float) -> bool:
+    """Whether so many seconds are left."""
+    return _now().moment - time.monotonic() >= seconds
+
+
 def reader(wire: socket.socket) -> io.BufferedReader:
     """What a socket, with TLS or without, reads with: `makefile("rb")` that knows its end."""
     return io.BufferedReader(_Heard(wire))

@@ -26,6 +26,8 @@ from portal.gateways import deadline
 from portal.gateways.outgoing import Outgoing, Reason, TakenOver, Trouble
 
 TIMEOUT_SECONDS = 8  # for each reply, from its question to its last sign
+ANSWER_SECONDS = 60  # for the one to a letter: it may be looked through first (RFC 5321, 4.5.3.2.6)
+LEAST_SECONDS = 30  # a letter whose answer could not be awaited for so long is not handed over
 LETTER_SECONDS = 80  # for all of a letter: then it is not another worker's yet
 SPARE_SECONDS = 10  # before it may be another's, to say goodbye and to note what came of it
 GOODBYE_SECONDS = 2  # nothing depends on it
@@ -98,12 +100,15 @@ class Host(smtplib.SMTP):
         """The server's; where it waits for a letter, the last look whether to send it."""
         if self.file is None and self.sock is not None:
             self.file = deadline.reader(self.sock)
-        with deadline.within(TIMEOUT_SECONDS, LONGEST_REPLY):
+        patience = ANSWER_SECONDS if self.maybe_taken else TIMEOUT_SECONDS
+        with deadline.within(patience, LONGEST_REPLY):
             reply = super().getreply()
         if self.sock is not None:
             self.sock.settimeout(TIMEOUT_SECONDS)  # for what is said next, not what was left of it
         if reply[0] == GO_ON and self.hands_over and self.message:
             self.message.must_be_ours()  # a letter without its end is none
+            if not deadline.has(LEAST_SECONDS):
+                raise Trouble(Reason.BUSY)
             self.maybe_taken = True
         return reply
 

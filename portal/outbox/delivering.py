@@ -21,6 +21,8 @@ from portal.outbox.tables import messages
 LEASE = timedelta(seconds=90)
 NOTED_AGAIN_SECONDS = 1
 TRIED_FOR = timedelta(hours=4)
+# Each try of a letter that may have left may be one more in the mailbox: SMTP knows no id of ours.
+MOST_LETTERS = 3
 KEPT_FOR = timedelta(days=7)  # as long as a confirmation's link works: longer, and it is old news
 
 log = structlog.get_logger()
@@ -258,6 +260,7 @@ def _final_reason(
             why = trouble.reason  # what is at fault here is mended here, not by waiting
     if trouble.reason is Reason.UNKNOWN:
         why = trouble.reason  # that it may have left is worth knowing to the end
+        is_over |= message.channel == "email" and message.attempts + 1 >= MOST_LETTERS
     return why if is_over else None
 
 

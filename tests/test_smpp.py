@@ -45,6 +45,7 @@ OUTGOING = Outgoing(
     html="",
     posted_at=datetime(2026, 11, 21, 11, 2, tzinfo=UTC),
 )
+SUBMIT_SM, DELIVER_SM, BIND_TRANSCEIVER, DATA_SM = 0x04, 0x05, 0x09, 0x103
 ENQUIRE_LINK, BIND_TRANSCEIVER_RESP = 0x15, 0x8000_0009
 LONG = replace(OUTGOING, text="Доступ к порталу ИЗКТ восстановлен, сообщите в поддержку. 🙂 " * 6)
 
@@ -469,6 +470,111 @@ def test_a_receipt_may_speak_in_parameters(gateway: Smpp, operator: Operator) ->
     ]
     [receipt] = heard(gateway, operator.sends("", "", text="", tlvs=tlvs))
     assert (receipt.known_as, receipt.received) == ("m-1", True)
+
+
+def option(number: int, value: bytes) -> bytes:
+    return smpp_wire.OPTION.pack(number, len(value)) + value
+
+
+ID = option(operators.RECEIPTED_MESSAGE_ID, b"m-1\0")
+DELIVERED = option(operators.MESSAGE_STATE, b"\x02")
+ADDRESSES = b"\0\1\1" + b"79215550147\0" + b"\5\0IZKT\0"
+
+
+def deliver_sm(options: bytes) -> bytes:
+    body = ADDRESSES + b"\4\0\0" + b"\0\0" + b"\0\0\0\0" + b"\0" + options
+    return smpp_wire.HEADER.pack(16 + len(body), DELIVER_SM, 0, 7) + body
+
+
+def data_sm(options: bytes) -> bytes:
+    body = ADDRESSES + b"\4\0\0" + options
+    return smpp_wire.HEADER.pack(16 + len(body), DATA_SM, 0, 7) + body
+
+
+STRANGE = {
+    "as it should be": deliver_sm(ID + DELIVERED),
+    "an id without its zero": deliver_sm(
+        option(operators.RECEIPTED_MESSAGE_ID, b"m-1") + DELIVERED
+    ),
+    "an id with two zeros": deliver_sm(
+        option(operators.RECEIPTED_MESSAGE_ID, b"m-1\0\0") + DELIVERED
+    ),
+    "a long state": deliver_sm(ID + option(operators.MESSAGE_STATE, b"\0\2")),
+    "an option of other messages": deliver_sm(ID + DELIVERED + option(0x0501, b"\1")),
+    "an option cut short": deliver_sm(ID + DELIVERED + b"\x04\x23\0\x09ab"),
+    "half an id behind a whole one": deliver_sm(ID + DELIVERED + b"\0\x1e\0\4m-"),
+    "an octet too many": deliver_sm(ID + DELIVERED + b"\0"),
+    "data_sm": data_sm(ID + DELIVERED),
+    "data_sm with a text": data_sm(option(0x0424, b"id:m-1 stat:DELIVRD")),
+}
+
+
+@pytest.mark.parametrize("pdu", STRANGE.values(), ids=STRANGE)
+def test_a_receipt_is_read_however_an_operator_writes_it(pdu: bytes) -> None:
+    with saying(pdu) as (url, answered):
+        gateway = Smpp(url)
+        gateway.send(OUTGOING)
+        assert [(each.known_as, each.received) for each in heard(gateway)] == [("m-1", True)]
+        gateway.close()
+    _, command, _, sequence = smpp_wire.HEADER.unpack(pdu[:16])
+    assert (command | operators.RESPONSE, 0, sequence) in answered
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\0", b"\0\1\1" + b"7" * 30, ADDRESSES + b"\4", ADDRESSES + b"\4\0\0\0\0\0"],
+    ids=["nothing", "one octet", "an address without its end", "half of it", "most of it"],
+)
+@pytest.mark.parametrize("command", [DELIVER_SM, DATA_SM])
+def test_what_cannot_be_read_is_answered_and_breaks_nothing(command: int, body: bytes) -> None:
+    pdu = smpp_wire.HEADER.pack(16 + len(body), command, 0, 7) + body
+    with saying(pdu) as (url, answered):
+        gateway = Smpp(url)
+        assert gateway.send(OUTGOING) == "m-1"
+        assert heard(gateway) == []
+        assert gateway.send(replace(OUTGOING, id="another")) == "m-1"
+        gateway.close()
+    assert (command | operators.RESPONSE, 0, 7) in answered
+    assert [each[0] for each in answered].count(BIND_TRANSCEIVER) == 1, "by one bind"
+
+
+@pytest.mark.parametrize("tail", [b"m-1\0", b"m-1", b"m-1\0\0", b"m-1\0and more of it"])
+def test_an_answer_is_read_whatever_is_added_to_it(tail: bytes) -> None:
+    with saying(b"", submitted=tail) as (url, _answered):
+        gateway = Smpp(url)
+        assert gateway.send(OUTGOING) == "m-1"
+        gateway.close()
+
+
+@contextlib.contextmanager
+def saying(
+    pdu: bytes, submitted: bytes = b"m-1\0"
+) -> Iterator[tuple[str, list[tuple[int, int, int]]]]:
+    """An operator who says something before each answer to a message, and what it heard."""
+    came: list[tuple[int, int, int]] = []
+
+    def serve(listener: socket.socket) -> None:
+        wire, _address = listener.accept()
+        with wire, wire.makefile("rb") as reading:
+            while header := reading.read(16):
+                length, command, status, sequence = smpp_wire.HEADER.unpack(header)
+                reading.read(length - 16)
+                came.append((command, status, sequence))
+                if command & operators.RESPONSE:
+                    continue
+                body = {BIND_TRANSCEIVER: b"SMSC\0", SUBMIT_SM: submitted}.get(command, b"")
+                answer = (16 + len(body), command | operators.RESPONSE, 0, sequence)
+                wire.sendall(
+                    (pdu if command == SUBMIT_SM else b"") + smpp_wire.HEADER.pack(*answer) + body
+                )
+
+    with (
+        socket.create_server((operators.HOST, 0)) as listener,
+        ThreadPoolExecutor(1) as at_once,
+    ):
+        served = at_once.submit(serve, listener)
+        yield f"smpp://izkt:secret@{operators.HOST}:{listener.getsockname()[1]}", came
+        served.result(timeout=30)
 
 
 @pytest.mark.parametrize(

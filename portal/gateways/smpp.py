@@ -18,7 +18,7 @@ from smpplib import consts
 from portal import clock, config
 from portal.gateways.outgoing import Outgoing, Reason, Receipt, Trouble
 from portal.gateways.smpp_receipts import read_receipt
-from portal.gateways.smpp_wire import BrokenError, Wire
+from portal.gateways.smpp_wire import CARRIERS, BrokenError, Wire
 from portal.gateways.sms_parts import Part, parts_of
 
 PORT = 2775
@@ -56,6 +56,7 @@ class Came(NamedTuple):
     """A receipt that nobody has noted yet."""
 
     receipt: Receipt
+    command: str  # that brought it
     sequence: int | None  # None: it was answered, and waits for its message
     until: float
 
@@ -243,13 +244,13 @@ class Smpp:
         wire = self._wire
         if pdu is None or wire is None:
             return
-        if pdu.command == "deliver_sm":
+        if pdu.command in CARRIERS:
             receipt = read_receipt(pdu, self.way)
             if receipt is None:  # somebody answers an SMS: nobody reads that
-                wire.answer("deliver_sm", pdu.sequence)
+                wire.answer(pdu.command, pdu.sequence)
             else:
                 until = time.monotonic() + KEPT_SECONDS
-                self._came.append(Came(receipt, pdu.sequence, until))
+                self._came.append(Came(receipt, pdu.command, pdu.sequence, until))
         elif pdu.command == "enquire_link":
             wire.answer("enquire_link", pdu.sequence)
         elif pdu.command == "unbind":
@@ -273,7 +274,7 @@ class Smpp:
         try:
             for each in came:
                 if each.sequence is not None and self._wire is not None:
-                    self._wire.answer("deliver_sm", each.sequence)
+                    self._wire.answer(each.command, each.sequence)
         except BrokenError as error:
             self._lose(error)
 

@@ -36,13 +36,13 @@ STATES = {  # 5.2.28, and the words of appendix B
 
 
 def read_receipt(pdu: Any, way: str) -> Receipt | None:
-    """The receipt in a deliver_sm; None if it is none, or nobody could tell of which message."""
+    """The receipt in what came; None if it is none, or nobody could tell of which message."""
     if pdu.esm_class & MARKS != RECEIPT:
         return None
-    text = pdu.short_message or getattr(pdu, "message_payload", None) or b""
+    text = getattr(pdu, "short_message", None) or getattr(pdu, "message_payload", None) or b""
     id, stat = ID.search(text), STAT.search(text)
     known_as = getattr(pdu, "receipted_message_id", None) or (id[1] if id else b"")
-    known_as = known_as.rstrip(b"\0").decode("ascii", "replace")
+    known_as = known_as.partition(b"\0")[0].decode("ascii", "replace")
     if not known_as:
         return None
     state = getattr(pdu, "message_state", None) or (stat[1].upper() if stat else None)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from smpplib import consts, exceptions, smpp
 
 TIMEOUT_SECONDS = 8  # to connect, and for what has begun to come to end
@@ -21,6 +22,11 @@ LONGEST_PDU = 70_000  # what 16 bits of length can say of an optional part, and 
 HIGHEST_SEQUENCE = 0x7FFFFFFF
 HEADER = struct.Struct(">LLLL")  # length, command, status, sequence
 GENERIC_NACK = 0x80000000
+
+CARRIERS = {"deliver_sm", "data_sm"}  # of receipts
+OPTION = struct.Struct(">HH")  # its number, and the length of its value
+
+log = structlog.get_logger()
 
 
 class BrokenError(Exception):
@@ -88,15 +94,34 @@ class Wire:
             body = self._receive(length - HEADER.size, until)
             self._heard_at = time.monotonic()
             try:
-                return smpp.parse_pdu(header + body, client=self, allow_unknown_opt_params=True)
+                pdu = smpp.parse_pdu(header, client=self)
             except exceptions.UnknownCommandError:
                 nack = (HEADER.size, GENERIC_NACK, consts.SMPP_ESME_RINVCMDID, sequence)
                 self._socket.sendall(HEADER.pack(*nack))
                 return None
+        return self._with_body(pdu, body)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.close()
+
+    def _with_body(self, pdu: Any, body: bytes) -> Any:
+        """A PDU with as much of its body as anybody here asks for.
+
+        A body that cannot be read breaks no connection: what follows is in step, and an operator
+        says again after each bind what was not answered. So that is answered, and forgotten.
+        """
+        if pdu.is_response():
+            pdu.message_id = body.partition(b"\0")[0]  # whatever an operator adds to it
+        elif pdu.command in CARRIERS:
+            try:
+                _read_body(pdu, body)
+            except Exception as error:  # noqa: BLE001 - smpplib has none of its own for it
+                cause = type(error).__name__
+                log.warning("what the operator said cannot be read", what=pdu.command, cause=cause)
+                self.answer(pdu.command, pdu.sequence)
+                return None
+        return pdu
 
     def _comes_within(self, seconds: float) -> bool:
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
@@ -118,7 +143,7 @@ class Wire:
     @staticmethod
     @contextlib.contextmanager
     def _breaking() -> Any:
-        """Whatever goes wrong here, a PDU that cannot be read included, ends the connection."""
+        """Whatever goes wrong here ends the connection."""
         try:
             yield
         except BrokenError:
@@ -133,3 +158,30 @@ def _wrapped(raw: socket.socket, host: str) -> ssl.SSLSocket:
     except BaseException:
         raw.close()
         raise
+
+
+def _read_body(pdu: Any, body: bytes) -> None:
+    """Read what a deliver_sm or data_sm carries. Raises whatever smpplib does if it cannot be."""
+    pdu.parse_optional_params = lambda octets: _read_options(pdu, octets)
+    pdu.parse_params(body)
+    if pdu.esm_class is None:
+        raise ValueError("it ends too early")
+
+
+def _read_options(pdu: Any, octets: bytes) -> None:
+    """Read the parameters that a receipt may have; the others may be as they like.
+
+    smpplib would read them all, or nothing, and takes the last octet of a text for its zero, which
+    some operators leave out.
+    """
+    while len(octets) >= OPTION.size:
+        number, length = OPTION.unpack(octets[: OPTION.size])
+        value, octets = octets[OPTION.size :][:length], octets[OPTION.size + length :]
+        if len(value) < length:
+            return  # half an id would be another one
+        if number == consts.OPTIONAL_PARAMS["message_state"]:
+            pdu.message_state = int.from_bytes(value)
+        elif number == consts.OPTIONAL_PARAMS["receipted_message_id"]:
+            pdu.receipted_message_id = value.partition(b"\0")[0]
+        elif number == consts.OPTIONAL_PARAMS["message_payload"]:
+            pdu.message_payload = value

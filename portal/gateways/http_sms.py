@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextvars import ContextVar
 from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,6 +19,9 @@ LONGEST_ANSWER = 64 * 1024
 COME_BACK_LATER = {408, 429}
 NOBODY_KNOWS = {502, 504}  # said by a proxy: what the gateway behind it did, it does not know
 NOT_SENT = urllib3.exceptions.ConnectTimeoutError  # or no connection at all, which is a kind of it
+
+
+_handed_over: ContextVar[Outgoing | None] = ContextVar("_handed_over", default=None)
 
 
 class _Answer(HTTPResponse):
@@ -48,6 +52,13 @@ class _Connection(HTTPConnection):
         if self.sock is not None:  # kept from the last time, with what was left of it
             self.sock.settimeout(deadline.left())
         super().request(*arguments, **named)
+
+    def send(self, data: Any) -> None:
+        """Say a part of a question; the last look, for one without its end is none."""
+        message = _handed_over.get()
+        if message is not None:
+            message.must_be_ours()
+        super().send(data)
 
     def _new_conn(self) -> socket.socket:
         wire = super()._new_conn()
@@ -87,11 +98,11 @@ class JsonGateway:
             "text": message.text,
             "sender": config.settings.sms_sender,
         }
-        message.must_be_ours()
         try:
             status, text = ask(
                 self._pool,
                 self._url,
+                message,
                 body=json.dumps(body, ensure_ascii=False).encode(),
                 headers=self._headers | {"Idempotency-Key": message.id},
             )
@@ -113,15 +124,22 @@ def new_pool() -> urllib3.PoolManager:
     return pool
 
 
-def ask(pool: urllib3.PoolManager, url: str, **what: Any) -> tuple[int, bytes]:
+def ask(
+    pool: urllib3.PoolManager, url: str, message: Outgoing | None = None, **what: Any
+) -> tuple[int, bytes]:
     """Post a question; returns the status and the text of the answer.
 
-    Raises HTTPError where none came in time, whatever came instead, and NOT_SENT of its kinds
-    where nothing was said to anybody.
+    Where it hands a message over, that has to be ours until the last of it is said. Raises
+    HTTPError where no answer came in time, whatever came instead, and NOT_SENT of its kinds where
+    nothing was said to anybody.
     """
-    with deadline.within(TIMEOUT_SECONDS):
-        answer = pool.request("POST", url, redirect=False, preload_content=False, **what)
-        return answer.status, _read(answer)
+    before = _handed_over.set(message)
+    try:
+        with deadline.within(TIMEOUT_SECONDS):
+            answer = pool.request("POST", url, redirect=False, preload_content=False, **what)
+            return answer.status, _read(answer)
+    finally:
+        _handed_over.reset(before)
 
 
 def _read(answer: urllib3.BaseHTTPResponse) -> bytes:

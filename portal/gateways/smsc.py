@@ -55,9 +55,8 @@ class Smsc:
         if message.useful_until:
             left = max(int((message.useful_until - clock.now()).total_seconds()) // 60, 1)
             words["valid"] = f"{min(left // 60, 23):02}:{left % 60:02}"
-        message.must_be_ours()
         try:
-            answer = self._ask("send.php", words)
+            answer = self._ask("send.php", words, message)
         except NOT_SENT as error:
             raise Trouble(Reason.UNREACHABLE) from error
         except (urllib3.exceptions.HTTPError, ValueError) as error:
@@ -84,11 +83,14 @@ class Smsc:
             return True
         raise Trouble(Reason.UNKNOWN if message.maybe_taken_by else Reason.BUSY)
 
-    def _ask(self, page: str, words: dict[str, str]) -> dict[str, Any]:
+    def _ask(
+        self, page: str, words: dict[str, str], message: Outgoing | None = None
+    ) -> dict[str, Any]:
         """Post a question; raises HTTPError or ValueError where nobody knows what came of it."""
         status, text = ask(
             self._pool,
             self._url + page,
+            message,
             fields=self._login | {"fmt": JSON, "charset": "utf-8"} | words,
             encode_multipart=False,
         )

@@ -629,6 +629,21 @@ def test_a_suspended_account_is_erased_when_its_owner_asks(
     assert not says("Петров Пётр", "petrov@sever.example")
 
 
+def test_who_changes_place_begins_anew(
+    run: Callable[..., Any], boss: Account, keep: Callable[..., None], post: Post
+) -> None:
+    keep("ORG-2")
+    enrol("petrov@sever.example")
+    where = ("--role", "administrator", "--organisation", "ORG-2")
+    elsewhere = ("accounts", "invite", "petrov@sever.example", *where)
+    refused = run(*elsewhere)
+    assert (refused.exit_code, "Оператор" in refused.output) == (1, True)
+    assert run("accounts", "change", "petrov@sever.example", "--suspend").exit_code == 0
+    assert run("sweep", "--account", "petrov@sever.example").exit_code == 0
+    assert run(*elsewhere).output == "Приглашение отправлено.\n"
+    assert post.letters("petrov@sever.example")[-1].subject == "Приглашение в портал ИЗКТ"
+
+
 def test_the_computer_of_an_erased_account_is_nobodys(
     run: Callable[..., Any],
     keep: Callable[..., None],

@@ -532,6 +532,23 @@ def test_what_was_returned_with_remarks_is_not_sent_again_as_it_was(
     assert act(verification.submit, found(ID), administrator, HERE) is Sent.SENT
 
 
+def test_another_person_mends_no_row_of_the_organisation(
+    orlov: Account, administrator: Account
+) -> None:
+    verified(orlov, administrator)
+    address, job = {"legal_address": "Такого адреса нет."}, {"position": "Нет."}
+    one = taken(waiting(ID, administrator, legal_address="163000, г. Онега, д. 1"), orlov)
+    give_back(one, orlov, **address)
+    change(ID, last_name="Новикова")
+    confirm(ID)
+    assert act(verification.submit, found(ID), administrator, HERE) is Sent.NOT_READY
+    one = taken(waiting(ID, administrator, legal_address="163000, г. Онега, д. 2"), orlov)
+    give_back(one, orlov, **address, **job)
+    change(ID, last_name="Сухова")
+    confirm(ID)
+    assert act(verification.submit, found(ID), administrator, HERE) is Sent.SENT, "their own row"
+
+
 def test_remarks_stay_in_force_until_somebody_judges_again(
     orlov: Account, administrator: Account, time: Time
 ) -> None:

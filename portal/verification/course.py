@@ -83,14 +83,18 @@ def _is_unmended(found: Organisation, back: Verification) -> bool:
 
     Sending it again would open the operational part, whatever the remarks say. What was changed and
     changed back is another record that says the same. A remark on the whole asks for no other row.
+    The rows of another person are others, whatever they say.
     """
     remarked = {field for field in back.remarks if field}
     if found.status is not Status.EDITING or not remarked:
         return False
     record = organisation.find_record(back.record_id)
-    if record is None or record.person != found.person:
+    if record is None:
         return False
-    return remarked.isdisjoint(organisation.differences(record.details, found.details))
+    mended = set(organisation.differences(record.details, found.details))
+    if record.person != found.person:
+        mended |= set(organisation.PERSON_FIELDS)
+    return remarked.isdisjoint(mended)
 
 
 def submit(found: Organisation, by: Account, address: object) -> Sent:

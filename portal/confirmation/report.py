@@ -28,7 +28,6 @@ _BETWEEN = (
         confirmations.c.ended_at <= bindparam("until"),
     )
     .order_by(confirmations.c.ended_at.desc())
-    .limit(bindparam("most"))
 )
 
 
@@ -88,11 +87,9 @@ def reported(request_id: str) -> Report | None:
     return None if kept is None else _read(kept)
 
 
-def reports_between(
-    organisation_id: str, since: datetime, until: datetime, *, most: int
-) -> list[Dated]:
+def reports_between(organisation_id: str, since: datetime, until: datetime) -> list[Dated]:
     """What the responsible persons said is wrong after one moment and by another, newest first."""
-    rows = db.all(_BETWEEN, of=organisation_id, since=since, until=until, most=most)
+    rows = db.all(_BETWEEN, of=organisation_id, since=since, until=until)
     return [Dated(row.ended_at, _read(row.report)) for row in rows]
 
 

@@ -28,7 +28,6 @@ from portal.verification.verification import (
 )
 
 MOST_EARLIER = 5
-MOST_REPORTS = 20
 CHANGED = "organisation.changed"  # the lines of the journal
 LINES = 50  # that are read at once when the change of the networks is looked for
 
@@ -274,12 +273,13 @@ def _requests(rows: Iterable[Any], of: Organisation, known: dict[str, Who]) -> l
 def _reports(one: Verification) -> list[Dated]:
     """What responsible persons said is wrong since the organisation was verified last.
 
-    The request ended by that, and the administrator may have changed something else.
+    The request ended by that, and the administrator may have changed something else. All of them,
+    for newer ones must not hide an older one.
     """
     last = verified_before(one)
     since = (last and last.ended_at) or clock.EPOCH
     until = one.ended_at or clock.now()
-    return confirmation.reports_between(one.organisation_id, since, until, most=MOST_REPORTS)
+    return confirmation.reports_between(one.organisation_id, since, until)
 
 
 def _was_due(row: Any) -> bool:

@@ -526,7 +526,7 @@ def test_what_was_typed_is_not_verified_over(desk: Desk) -> None:
 def test_a_form_with_no_decision_decides_nothing(desk: Desk) -> None:
     one = desk.waiting()
     browser = desk.working(one)
-    browser.send(f"/verifications/{one.id}/decision", record=str(one.record_id))
+    browser.send(f"/verifications/{one.id}/decision", **browser.page.form_of(VERIFY).fields)
     assert browser.status == 422
     assert browser.named("error") == "Выберите решение."
     assert kept(one.id).is_open
@@ -537,9 +537,23 @@ def test_a_form_of_another_record_decides_nothing(desk: Desk, record: str) -> No
     one = desk.waiting()
     browser = desk.working(one)
     path = f"/verifications/{one.id}/decision"
-    browser.send(path, record=record, decision="verify")
+    fields = browser.page.form_of(VERIFY).fields | {"record": record, "decision": "verify"}
+    browser.send(path, **fields)
     assert browser.status == 409
     assert kept(one.id).is_open
+
+
+def test_what_stands_beside_the_record_is_judged_as_it_was_shown(desk: Desk) -> None:
+    one = desk.waiting()
+    browser = desk.working(one)
+    change(ID, networks="10.99.0.0/16")
+    browser.press(VERIFY)
+    assert browser.status == 409
+    assert "Решение не принято" in browser.named("error")
+    assert "10.99.0.0/16" in browser
+    assert kept(one.id).is_open
+    browser.press(VERIFY)
+    assert kept(one.id).outcome is Outcome.VERIFIED
 
 
 def test_a_record_that_changed_meanwhile_is_shown_with_the_typed_remarks(desk: Desk) -> None:
@@ -801,6 +815,18 @@ def test_a_report_is_shown_though_the_administrator_changed_something_else(desk:
         "old": LOMOVA.phone,
         "new": "+79215550148",
     }
+
+
+def test_no_number_of_reports_hides_the_first(desk: Desk, time: Time) -> None:
+    report(ID, "Паспорт украли, это мошенники.")
+    for number in range(25):
+        time.passes(minutes=1)
+        change(ID, position=f"Механик {number}")
+        report(ID, f"Мелочь {number}.")
+    time.passes(minutes=1)
+    browser = desk.at(desk.waiting(position="Директор"))
+    assert len(browser.every("report")) == 26
+    assert "Паспорт украли, это мошенники." in browser.every("report")[-1]
 
 
 def test_a_report_from_before_the_last_verification_is_settled(desk: Desk, time: Time) -> None:

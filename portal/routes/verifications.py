@@ -4,6 +4,7 @@ A decision is of who works on the verification and of the record that was shown:
 the page says what is true now, and keeps the remarks that were typed.
 """
 
+import hashlib
 import json
 from datetime import UTC, datetime
 
@@ -126,6 +127,7 @@ def decide(id: str) -> ResponseReturnValue:
     if decision == "release":
         return _release(found)
     is_what_was_shown = request.form.get("record") == str(found.record_id)
+    is_what_was_shown &= request.form.get("beside") == _beside(_organisation(found))
     if not is_what_was_shown or not verification.may_decide(found, mine):
         raise MovedError
     remarks, faults = _remarks()
@@ -290,6 +292,7 @@ def _page(
         seen=seen,
         newest=newest if newest and newest.id != found.id else None,
         version=version_of(_seen(found, seen.organisation)),
+        beside=_beside(seen.organisation),
         # A broken journal may not even be readable.
         told=[] if seen.broken_line else history.of_organisation(found.organisation_id, most=LINES),
         is_mine=found.is_open and found.specialist_id == mine.id,
@@ -314,4 +317,11 @@ def _page(
 
 def _seen(found: Verification, of: Organisation) -> tuple[object, ...]:
     """What a page shows of a verification that others may change."""
-    return found.id, found.specialist_id, found.taken_at, found.outcome, of.record_id, of.status
+    own = found.id, found.specialist_id, found.taken_at, found.outcome, of.record_id, of.status
+    return *own, _beside(of)
+
+
+def _beside(of: Organisation) -> str:
+    """A word for what stands beside the record, and may change while somebody looks at it."""
+    said = " ".join((of.administrator_email, *map(str, of.networks)))
+    return hashlib.sha256(said.encode()).hexdigest()

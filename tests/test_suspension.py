@@ -94,6 +94,24 @@ def subjects(post: Post, email: str = EMAIL) -> list[str]:
 # The whole way
 
 
+def test_an_account_is_restored_five_times_a_day_and_suspended_whenever_it_must_be(
+    owner: Person, office: Browser, post: Post, time: Time
+) -> None:
+    """Each is a letter to the person, whom nobody asked."""
+    path = f"/people/{owner.account.id}"
+    for _time in range(5):
+        assert office.open(f"{path}/suspend").press(SUSPEND).has("done")
+        assert office.open(f"{path}/restore").press(RESTORE).has("done")
+    assert office.open(f"{path}/suspend").press(SUSPEND).has("done")
+    assert office.open(f"{path}/restore").press(RESTORE).status == 429
+    assert "за сутки восстанавливали уже 5 раз" in office.named("error")
+    assert known().suspended_at
+    assert subjects(post).count(RESTORED) == 5
+    time.passes(days=1)
+    with db.reading():
+        assert account.may_restore_at(known()) is None
+
+
 def test_who_is_suspended_is_out_at_once_and_comes_back_with_the_old_device(
     owner: Person, boss: Person, office: Browser, new_browser: Callable[..., Browser], post: Post
 ) -> None:

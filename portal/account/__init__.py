@@ -53,7 +53,7 @@ from portal.account.people import (
     organisations_left_alone,
     people_of,
 )
-from portal.account.suspension import restore, suspend
+from portal.account.suspension import may_restore_at, restore, suspend
 
 __all__ = [
     "OPERATIONAL",
@@ -89,6 +89,7 @@ __all__ = [
     "join",
     "may_invite_again_at",
     "may_invite_at",
+    "may_restore_at",
     "must_be_readable",
     "names_of",
     "networks_of",

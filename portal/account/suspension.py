@@ -4,9 +4,11 @@ The organisation's administrator does it to its operational users, and the opera
 to anybody. Whoever suspends stops the owner's recovery as well (`recovery.cancel_by_suspension`).
 """
 
+from datetime import datetime, timedelta
+
 from sqlalchemy import bindparam, update
 
-from portal import clock, journal
+from portal import clock, journal, limits
 from portal.account import links, session
 from portal.account.account import Account, NotAllowedError, tell
 from portal.account.links import INVITATION, RESET
@@ -14,6 +16,9 @@ from portal.account.people import administers, administrators_of
 from portal.account.tables import accounts
 from portal.database import db
 from portal.language import gettext as _
+from portal.limits import Limit
+
+RESTORED_OFTEN = (Limit(5, timedelta(hours=24)),)  # told by letter, as each suspension before it
 
 _OWN = accounts.c.id == bindparam("of")
 _SUSPEND = (
@@ -55,9 +60,22 @@ def restore(account: Account, by: Account | str, address: object) -> bool:
     actor = _actor(account, by)
     if not db.changed(_RESTORE, of=account.id):
         return False
+    limits.use(_restorings(account))
     journal.record(account.chain, "account.restored", actor, address)
     tell(account, "account.restored")
     return True
+
+
+def may_restore_at(account: Account) -> datetime | None:
+    """When an administrator may restore an account again; None: now.
+
+    Suspending is never made to wait.
+    """
+    return limits.free_at(_restorings(account), RESTORED_OFTEN)
+
+
+def _restorings(account: Account) -> str:
+    return f"restorings of {account.id}"
 
 
 def _actor(account: Account, by: Account | str) -> str:

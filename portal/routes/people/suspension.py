@@ -3,11 +3,11 @@
 from flask import Response, g, request
 from flask.typing import ResponseReturnValue
 
-from portal import access, account, recovery
+from portal import access, account, language, recovery
 from portal.cookie import is_own_form
 from portal.database import db
 from portal.language import gettext as _
-from portal.pages import respond, stale
+from portal.pages import respond, retry_after, stale
 from portal.routes.people.blueprint import bp
 from portal.routes.people.page import back_to_list, list_of
 from portal.routes.people.person import Person, own
@@ -53,6 +53,13 @@ def restore(id: str) -> ResponseReturnValue:
     asked = access.needs_second_factor(request.path)
     if asked:
         return asked
+    until = account.may_restore_at(person.account)
+    if until and person.account.suspended_at:
+        error = _(
+            "Эту учётную запись за сутки восстанавливали уже 5 раз. Следующий раз — %(moment)s.",
+            moment=language.moment(until),
+        )
+        return retry_after(_restore_page(person, error, 429), until)
     if not account.restore(person.account, access.me(), g.address):
         return list_of(person, _("Учётная запись уже действует: вот как обстоит дело."), 409)
     db.commit()

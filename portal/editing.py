@@ -5,11 +5,13 @@ verifications and operational users, and what the responsible person wants to be
 """
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from portal import account, confirmation, organisation, outbox, verification
+from portal import account, confirmation, limits, organisation, outbox, verification
 from portal.checks import BadValueError
 from portal.confirmation import Request, Standing
+from portal.limits import Limit
 from portal.organisation import (
     BESIDE_FIELDS,
     EDITED_CHECKS,
@@ -21,6 +23,7 @@ from portal.organisation import (
     Status,
 )
 
+OFTEN = (Limit(100, timedelta(hours=24)),)  # edits of an organisation: each stays in its journal
 NAMES = {"last_name", "first_name"}  # of whom it has to be said who is meant
 
 
@@ -113,13 +116,19 @@ def needs_factor(draft: Draft, found: Organisation) -> bool:
     return bool(changed & BESIDE_FIELDS.keys())
 
 
-def apply(draft: Draft, address: object) -> None:
+def apply(draft: Draft, address: object) -> datetime | None:
     """Make a draft what the organisation says, and end what waits for what it said before.
 
-    Raises MovedError. The caller has shown what somebody else changed meanwhile.
+    Where that was done too often, until when it is not. Raises MovedError. The caller has shown
+    what somebody else changed meanwhile.
     """
-    organisation.apply_draft(draft, address)
-    end_outdated(draft.organisation_id, draft.account_id)
+    name = f"edits of {draft.organisation_id}"
+    until = limits.free_at(name, OFTEN)
+    if until is None:
+        limits.use(name)
+        organisation.apply_draft(draft, address)
+        end_outdated(draft.organisation_id, draft.account_id)
+    return until
 
 
 # Back to what was verified

@@ -100,7 +100,11 @@ _SOME = (
     .order_by(events.c.chain, events.c.number)
     .limit(bindparam("most"))
 )
-_OF = _STORED.where(events.c.chain == bindparam("of")).order_by(events.c.number)
+_OF = (
+    _STORED.where(events.c.chain == bindparam("of"), events.c.number > bindparam("after"))
+    .order_by(events.c.number)
+    .limit(bindparam("most"))
+)
 _LENGTH_OF_ALL = select(func.count(events.c.id))
 _LENGTH = select(func.count()).where(events.c.chain == bindparam("of"))
 
@@ -233,8 +237,7 @@ def length() -> int:
 
 def broken_line_of(chain: str) -> BrokenLine | None:
     """Check one chain in the same way."""
-    rows = db.all(_OF, of=chain)
-    return _first_broken({name: getattr(row, name) for name in SEALED} for row in rows)
+    return _first_broken(_lines_of(chain))
 
 
 def length_of(chain: str) -> int:
@@ -272,6 +275,14 @@ def _lines() -> Iterator[dict[str, Any]]:
             yield {name: getattr(row, name) for name in SEALED}
         last = some[-1]  # whoever checks them has stopped if it cannot be read
         chain, number = str(last.chain or b"", "utf-8", "replace"), last.number
+
+
+def _lines_of(chain: str) -> Iterator[dict[str, Any]]:
+    after = -LARGEST
+    while some := db.all(_OF, of=chain, after=after, most=AT_ONCE):
+        for row in some:
+            yield {name: getattr(row, name) for name in SEALED}
+        after = some[-1].number
 
 
 def _seal(key: bytes, line: dict[str, object], before: bytes) -> bytes:

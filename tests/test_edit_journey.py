@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portal import account, confirmation, organisation, verification
+from portal import account, confirmation, limits, organisation, verification
 from portal.account import Role
 from portal.confirmation import Standing
 from portal.database import db
@@ -722,6 +722,24 @@ def test_a_draft_of_another_window_is_shown_before_it_is_applied(
         office.page = page
     second.press(APPLY)
     assert now().details.phone == "+79215550149"
+
+
+def test_an_organisation_is_edited_a_hundred_times_a_day(
+    boss: Person, office: Browser, time: Time
+) -> None:
+    """Each edit is a line of the journal for ever, which the specialist's page reads to its end."""
+    with db.writing():
+        limits.use(*[f"edits of {ID}"] * 99)
+        db.commit()
+    edit(office, phone=OTHER_PHONE).press(APPLY)
+    assert now().details.phone == OTHER_PHONE
+    edit(office, phone=LOMOVA.phone).press(APPLY)
+    assert office.status == 429
+    assert "Черновик сохранён" in office.named("notice")
+    assert now().details.phone == OTHER_PHONE
+    time.passes(days=1)
+    boss.sign_in(office).open(DRAFT).press(APPLY)
+    assert now().details.phone == LOMOVA.phone
 
 
 def test_a_double_press_applies_once(boss: Person, office: Browser) -> None:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from flask import Blueprint, Response, abort, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from portal import access, account, editing, organisation, verification
+from portal import access, account, editing, language, organisation, verification
 from portal.account import Role
 from portal.checks import display_phone
 from portal.cookie import is_own_form
@@ -27,7 +27,7 @@ from portal.organisation import (
     Organisation,
     Start,
 )
-from portal.pages import respond, sorry, stale
+from portal.pages import respond, retry_after, sorry, stale
 
 bp = Blueprint("edit", __name__, url_prefix="/organisations/<id>")
 bp.before_request(access.only(Role.ADMINISTRATOR))
@@ -193,7 +193,14 @@ def apply(id: str) -> ResponseReturnValue:
         asked = access.needs_second_factor(url_for(".draft", id=found.id))
         if asked:
             return asked
-    editing.apply(kept, g.address)
+    until = editing.apply(kept, g.address)
+    if until:
+        sentence = _(
+            "За сутки сведения об этой организации меняли уже 100 раз. Черновик сохранён: "
+            "применить его можно %(moment)s.",
+            moment=language.moment(until),
+        )
+        return retry_after(_draft_page(found, kept, sentence, 429), until)
     db.commit()
     return _to_organisation(found, done="applied")
 

@@ -119,10 +119,14 @@ def test_a_number_that_many_accounts_have_gets_ten_sms_of_recoveries_a_day(
         other.decide()
         assert len(post.letters(owner.email)) == 2
     assert len(post.sms.arrived) == 10
+    stranger = enrol("a@yuzhny.example", Role.ADMINISTRATOR, OTHER, phone=PHONE).account
+    Scene(stranger, scene.specialist, scene.second).open()
+    post.deliver()
+    assert len(post.sms.arrived) == 11, "what others say of their employees mutes nobody"
     time.passes(days=1)
     scene.open()
     post.deliver()
-    assert len(post.sms.arrived) == 11
+    assert len(post.sms.arrived) == 12
 
 
 def test_a_lost_device_is_replaced(scene: Scene, post: Post, time: Time) -> None:

@@ -107,14 +107,16 @@ def note(case: Case, what: str, actor: str, address: object, **details: object) 
 
 def write_sms(case: Case, text: str, **words: Any) -> None:
     """Post an SMS about a case to its owner, who gets a letter as well; none beyond the limit."""
-    phone = case.owner.phone
-    if not phone:
+    owner = case.owner
+    if not owner.phone:
         return
-    name = f"sms about recoveries to {phone}"
+    # Administrators name their employees' numbers, and may name anybody's: those count apart.
+    whose = owner.organisations[0] if owner.is_operational else owner.id
+    name = f"sms about recoveries of {whose} to {owner.phone}"
     if limits.free_at(name, SMS_TO_A_NUMBER):
         return
     limits.use(name)
-    outbox.post("sms", text, phone, account_id=case.owner.id, about=case.id, **words)
+    outbox.post("sms", text, owner.phone, account_id=owner.id, about=case.id, **words)
 
 
 def cancel_link(case: Case) -> str:

@@ -9,8 +9,9 @@ takes the request.
 `/access` is answered in time whatever happens: by a thread of its own, for the others may all wait
 for the database; and if that hangs, too, by a refusal. So are those who ask how the portal is: else
 one that only waits for its database would be taken for dead. A page comes later, but it comes, if
-only to say that the portal does not answer. Files take long to make: they are one thread's work, so
-that whoever asks for many of them keeps nobody from a page.
+only to say that the portal does not answer. Files take long to make, and to
+read: they are one thread's work, so that whoever asks for many of them, or sends them, keeps nobody
+from a page.
 """
 
 import asyncio
@@ -79,13 +80,14 @@ class Door:
         environ = environ_of(scope)
         loop = asyncio.get_running_loop()
         body: IO[bytes] = BytesIO()
+        is_file = scope.path.endswith(FILES)
         if "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "0") != "0":
             longest, patience = self._longest, BODY_SECONDS
             if _length_of(environ) > longest:
                 longest = await loop.run_in_executor(self._judge, self._longest_of, environ)
             if longest > self._longest:  # a file is kept on disk, not in memory
                 body = SpooledTemporaryFile(self._longest)  # noqa: SIM115 - who answers closes it
-                patience = UPLOAD_SECONDS
+                patience, is_file = UPLOAD_SECONDS, True
             refused = await self._refuses(environ, proto, body, longest, patience)
             if refused:
                 body.close()
@@ -96,7 +98,6 @@ class Door:
             asked, seconds = self._asked_in_time[scope.path], IN_TIME_SECONDS
             late: Late = partial(refusal, IN_TIME[scope.path])
         else:
-            is_file = scope.path.endswith(FILES)
             asked, seconds = self._files if is_file else self._asked, PAGE_SECONDS
             late = partial(self._too_late, environ)
         answer: asyncio.Future[Answer] = loop.create_future()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -120,6 +121,37 @@ def test_a_file_that_takes_long_keeps_nobody_from_a_page(
     assert file.answer
     assert file.answer[0] == 200
     assert file.answer[1]["Content-Type"].startswith("text/csv")
+
+
+def test_a_file_that_is_sent_keeps_nobody_from_a_page(
+    app: Flask, owner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, read = Event(), Event()
+    answer = door.ask
+
+    def slow(app: Flask, environ: dict[str, Any]) -> door.Answer:
+        if environ["REQUEST_METHOD"] == "POST":
+            reached.set()
+            assert read.wait(60)
+        return answer(app, environ)
+
+    monkeypatch.setattr(door, "ask", slow)
+    file = Wire("/campaigns", owner, file="ORG-1\n" * 20_000)
+    page = Wire(static_url("portal.css"))
+
+    async def scenario() -> None:
+        opened = door.Door(app, 1)
+        sent = asyncio.create_task(opened.__rsgi__(file, file))
+        assert await asyncio.to_thread(reached.wait, 60)
+        await opened.__rsgi__(page, page)
+        read.set()
+        await sent
+
+    asyncio.run(scenario())
+    assert page.answer
+    assert page.answer[0] == 200
+    assert file.answer
+    assert file.answer[0] == 422, "it was read: a form of no page of ours"
 
 
 def test_a_file_that_nobody_waits_for_any_more_is_not_made(

@@ -22,7 +22,10 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 BLANKS = re.compile(r"[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 PHONE = re.compile(r"[0-9+(). \u00a0\u2009\u202f\-‐‑‒–—]{1,40}")
 # What mail programs make a link of, with or without its scheme; «пос.Мира/2» is none.
-LINK = re.compile(r"://|\bwww\.|\.(?:[a-z]{2,}|рф)/", re.IGNORECASE)
+LINK = re.compile(
+    r"://|\bwww\.|\.(?:[a-z]{2,}|xn--[a-z0-9-]+|рф|рус|онлайн|сайт)(?::\d+)?[/?#]",
+    re.IGNORECASE,
+)
 LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3
 
 

@@ -353,7 +353,16 @@ def test_text_holds_nothing_that_cannot_be_seen(sign: str) -> None:
 
 @pytest.mark.parametrize(
     "lure",
-    ["https://izkt.example", "www.izkt-vhod.example", "Войдите: izkt-vhod.ru/login", "x.рф/y"],
+    [
+        *("https://izkt.example", "www.izkt-vhod.example", "Войдите: izkt-vhod.ru/login", "x.рф/y"),
+        *(
+            "izkt-vhod.ru:443/x",
+            "izkt-vhod.ru?x=1",
+            "izkt-vhod.ru#x",
+            "izkt.xn--p1ai/x",
+            "x.сайт/y",
+        ),
+    ],
 )
 def test_no_text_leads_elsewhere(lure: str) -> None:
     assert refused(checks.text(200), f"Ваш доступ закрыт. {lure}")

@@ -97,7 +97,9 @@ def test_the_letter_says_until_when_and_how(post: Post, asked: str) -> None:
     assert "С-Терра Клиент" in letter.text
     assert "подтвердить номер телефона и email, записанные в ИЗКТ" in letter.text
     assert "телефон кодом из СМС, а email — ссылкой из второго письма." in letter.text
-    assert re.search(r"Ссылка действует до \d\d\.\d\d\.\d{4} в \d\d:\d\d мск", letter.text)
+    assert re.search(
+        r"Ссылка из этого письма действует до \d\d\.\d\d\.\d{4} в \d\d:\d\d мск", letter.text
+    )
 
 
 # The link

@@ -267,7 +267,7 @@ def test_the_page_and_the_letter_say_what_is_really_missing(
     assert "нажмите «Запросить ещё раз»" in letter(), "the request has run out"
     confirm(ID)
     said = letter()
-    assert f"Что сделать: {send}: телефон и email уже подтверждены." in said
+    assert f"Что сделать: {send} — телефон и email уже подтверждены." in said
     assert "нажмите" not in said
 
 

@@ -553,7 +553,7 @@ def test_who_is_invited_comes_with_the_role(
     line = next(each for each in office.every("person") if NEW in each)
     assert "Новикова Нина" in line
     assert "Контролёр" in line
-    assert "приглашение не принято" in line
+    assert "приглашение ещё не принято" in line
     assert "ссылка до" in line
     letter = post.letters(NEW)[-1]
     assert (letter.subject, LOMOVA.short_name in letter.text) == (SUBJECT, True)

@@ -155,8 +155,7 @@ def test_a_lost_device_is_replaced(  # noqa: PLR0915 - one story, told in one go
     assert "Ответов достаточно" in desk.named("turn")
     assert "Ответов достаточно" in computer.open("/recovery").named("turn")
     assert cancel_in(loss.newest(SOON))
-    assert "доступ можно восстановить с" in post.sms.arrived[-1].text
-    assert "код — на 24 ч" in post.sms.arrived[-1].text
+    assert "код для нового устройства придёт на почту" in post.sms.arrived[-1].text
 
     until = moment(loss.case.expires_at)
     for words in (loss.newest(SOON), computer.named("turn"), desk.named("say")):
@@ -899,7 +898,7 @@ TURNS: list[tuple[str, Callable[[Loss], object], Role, str, str, str]] = [
         Standing.GRANTED,
         Loss.grant,
         Role.OPERATOR,
-        "Откройте портал в другом браузере",
+        "Вернитесь в браузер, где проходили диагностику",
         "Ход за владельцем: код у него",
         "Код у вас на почте",
     ),

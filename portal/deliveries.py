@@ -164,7 +164,7 @@ OUTDATED = {  # where sending again would be right, had it not come too late
     ),
     Whose.OWNER: Action(_("Ничего делать не нужно: это сообщение уже не действует.")),
 }
-# A case has one code, so nobody gets another one without a new case.
+# What is over and still needs somebody. A case has one code: another one needs a new case.
 LOST = {
     (Reason.REFUSED, "case_code"): Action(
         _(
@@ -173,8 +173,20 @@ LOST = {
             "начнёт новое."
         )
     ),
+    (Reason.UNKNOWN, "case_code"): Action(
+        _(
+            "Спросите владельца, пришёл ли код: тогда он действует. Если нет, второго не будет: "
+            "закройте обращение отказом; пусть владелец начнёт новое."
+        )
+    ),
     (Reason.EXPIRED, "case_code"): Action(
         _("Код не успел уйти, и второго не будет: пусть владелец начнёт новое обращение.")
+    ),
+    (Reason.REFUSED, "password"): Action(
+        _(
+            "Уточните у владельца email: неверный исправит оператор портала. Новое письмо владелец "
+            "запросит сам."
+        )
     ),
 }
 ELSE = Action(OPERATOR, CALL_SUPPORT)

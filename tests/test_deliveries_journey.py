@@ -77,7 +77,7 @@ def test_each_line_says_what_to_whom_when_why_and_one_thing_to_do(console: Brows
     assert console.path == "/support/organisations/ORG-004217"
 
 
-@pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.EXPIRED])
+@pytest.mark.parametrize("reason", [Reason.REFUSED, Reason.EXPIRED, Reason.UNKNOWN])
 def test_a_code_that_is_lost_needs_a_new_case(console: Browser, reason: Reason) -> None:
     owner = enrol(STRANGER).account
     undelivered(
@@ -85,6 +85,21 @@ def test_a_code_that_is_lost_needs_a_new_case(console: Browser, reason: Reason) 
     )
     (advice,) = console.open("/deliveries").every("to-do")
     assert "второго не будет" in advice
+    assert not console.has("deliver-again")
+
+
+def test_a_refused_address_is_asked_for_though_the_letter_is_over(console: Browser) -> None:
+    owner = enrol(STRANGER).account
+    undelivered(
+        "password",
+        Reason.REFUSED,
+        to=STRANGER,
+        organisation_id=None,
+        account_id=owner.id,
+        kept=None,
+    )
+    (advice,) = console.open("/deliveries").every("to-do")
+    assert "Уточните у владельца email" in advice
     assert not console.has("deliver-again")
 
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from portal import account, clock, confirmation, editing, language, organisation, verification
+from portal import (
+    account,
+    block,
+    clock,
+    confirmation,
+    editing,
+    language,
+    organisation,
+    verification,
+)
 from portal.account import Account, Role
 from portal.account.tables import sessions
 from portal.confirmation import Confirmation, Standing
@@ -462,6 +471,28 @@ def test_what_was_changed_back_is_still_to_be_mended(office: Browser, post: Post
     assert office.open(PAGE).named("unmended") == "По замечаниям пока ничего не изменено."
 
 
+def test_remarks_come_before_a_reported_error_as_they_do_for_operators(
+    office: Browser, post: Post, ask: Any
+) -> None:
+    confirmed(office, post).press(SUBMIT)
+    verify()
+    change(legal_address="163000, г. Архангельск, ул. Поморская, д. 12, офис 3")
+    office.open(PAGE).press(RESUBMIT)
+    return_with(legal_address="Нет офиса.")
+    change(phone="+79215550199")
+    with db.reading():
+        request = confirmation.find(ask())
+    assert request
+    act(confirmation.report, request, {"phone": ""}, "", "10.20.4.17")
+    assert office.open("/organisations").named("next-step") == "исправьте замечания"
+    with db.reading():
+        found = organisation.find(ID)
+        assert found
+        waits = block.waits_for(found)
+    assert waits
+    assert waits.step is block.Step.REMARKS
+
+
 def test_what_is_right_can_be_sent_again_unchanged(office: Browser, post: Post) -> None:
     confirmed(office, post).press(SUBMIT)
     return_with(inn="Проверьте.")
@@ -671,6 +702,19 @@ def test_ten_requests_a_day_are_enough(office: Browser, ask: Any, time: Time) ->
     assert office.status == 429
     assert "За сутки отправлено слишком много запросов" in office.named("error")
     assert language.moment(clock.now() + timedelta(hours=23, minutes=40)) in office.named("error")
+
+
+def test_just_now_is_said_of_the_last_request_alone(
+    boss: Person, office: Browser, ask: Any, time: Time
+) -> None:
+    time.begins_a_minute()
+    for _ in range(10):
+        ask()
+        time.passes(minutes=2)
+    time.passes(hours=23, minutes=39)  # and signing in takes half a minute
+    boss.sign_in(office).open(PAGE).press(AGAIN)
+    assert office.status == 429
+    assert "За сутки отправлено слишком много запросов" in office.named("error")
 
 
 def test_a_request_that_was_taken_back_is_dead(

@@ -40,7 +40,7 @@ bp.before_request(access.only(Role.ADMINISTRATOR))
 
 ON_A_PAGE = 50
 LONGEST_SEARCH = 200
-A_WHILE = timedelta(minutes=2)  # so long a countdown says more than a moment
+A_WHILE = timedelta(minutes=2)  # so long after a request it was sent «just now»
 LINES = 10  # of the journal on an organisation's page
 ASKS_FOR = {"phone": "code", "email": "email_link"}  # which message asks for which contact
 SHOWN_BESIDE = "confirmation"  # the letter of a request has a row of its own while it matters
@@ -175,7 +175,7 @@ def request_confirmation(id: str) -> ResponseReturnValue:
     until = confirmation.may_request_at(found)
     is_asked_for = len(confirmation.proved(found)) < 2
     if until and is_asked_for:
-        return retry_after(_page(_view(found), _too_soon(until), 429), until)
+        return retry_after(_page(_view(found), _too_soon(until, last), 429), until)
     if not confirmation.request(found, access.me().id, g.address):
         return _conflict(found, _("Телефон и email уже подтверждены, запрашивать нечего."))
     db.commit()
@@ -321,12 +321,11 @@ def _conditions(missing: list[str]) -> str:
     return _("Перед отправкой на проверку %(what)s.", what="; ".join(_(words) for words in missing))
 
 
-def _too_soon(until: datetime) -> str:
-    span = until - clock.now()
-    if span < A_WHILE:
+def _too_soon(until: datetime, last: Request | None) -> str:
+    if last and until < last.requested_at + A_WHILE:
         return _(
             "Запрос отправлен только что. Новый можно отправить через %(span)s.",
-            span=language.duration(span),
+            span=language.duration(until - clock.now()),
         )
     return _(
         "За сутки отправлено слишком много запросов. Новый можно отправить %(moment)s.",

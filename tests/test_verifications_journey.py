@@ -637,7 +637,18 @@ def test_an_old_form_is_shown_anew_with_what_was_typed(desk: Desk, action: str) 
 
 
 @pytest.mark.parametrize(
-    "typed", [ID, "org 4217", "4217", LOMOVA.inn, "северный тракт", "Север", "ООО Северный"]
+    "typed",
+    [
+        ID,
+        "org 4217",
+        "ОРГ-4217",
+        "щкп 4217",
+        "4217",
+        LOMOVA.inn,
+        "северный тракт",
+        "Север",
+        "ООО Северный",
+    ],
 )
 def test_an_organisation_is_found_by_what_a_caller_names(desk: Desk, typed: str) -> None:
     change("ORG-2", name="ООО «Южный путь»", short_name="ООО «Южный путь»", inn="7707083893")

@@ -17,9 +17,9 @@ from portal.organisation.tables import organisation_words
 BEGINNINGS = range(2, 9)
 MOST_WORDS = 4  # of what was typed; more find nothing more
 FINGERPRINT_BYTES = 8
-# ORG-004217, also as «org 4217» and as whoever left the Russian layout on types it. Other letters
-# before a number may be a name.
-ID_WITH_NUMBER = re.compile(r"(?:org|орг)[\s-]*(\d+)", re.IGNORECASE)
+# ORG-004217, also as «org 4217», in Russian letters, or by the same keys on the Russian layout.
+# Other letters before a number may be a name.
+ID_WITH_NUMBER = re.compile(r"(?:org|орг|щкп)[\s-]*(\d+)", re.IGNORECASE)
 FORMS = frozenset(
     {
         *("ооо", "оао", "зао", "пао", "ао", "ип", "гуп", "муп"),

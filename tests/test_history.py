@@ -641,3 +641,9 @@ def test_every_line_passes_who_counts_them(told: Callable[..., list[Told]]) -> N
     with db.reading():
         assert journal.first_broken_line(watched) is None
         assert passed == journal.length() == 3
+
+
+def test_a_filter_shows_every_line_that_its_chain_may_have() -> None:
+    of_both = {"database.restored", "message.failed", "message.sent_again"}
+    for kinds in (history.ORGANISATION_KINDS, history.ACCOUNT_KINDS):
+        assert {EVENTS[name].kind for name in of_both} <= set(kinds)

@@ -319,7 +319,7 @@ def test_everybody_reads_their_own(administrator: Person, new_browser: NewBrowse
         assert len(rows) == 1 + len(browser.every("sentence"))
         browser.press("Показать", kind="devices")
         assert browser.every("sentence") == ["Добавлено устройство: приложение-аутентификатор"]
-        assert browser.open("/journal?kind=data").status == 404
+        assert browser.open("/journal?kind=people").status == 404
 
 
 def test_an_administrator_reads_an_own_operational_users(

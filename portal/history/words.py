@@ -105,8 +105,8 @@ EVENTS = {
     "account.suspended": Event(Kind.ACCOUNT, _("Учётная запись приостановлена")),
     "account.restored": Event(Kind.ACCOUNT, _("Учётная запись снова действует")),
     "account.erased": Event(Kind.ACCOUNT, _("Персональные данные учётной записи удалены")),
-    "database.restored": Event(
-        Kind.ACCOUNT,
+    "database.restored": Event(  # in chains of both kinds
+        Kind.DATA,
         _("База портала восстановлена из копии: прежние запросы, ссылки и сеансы завершены"),
     ),
     "role.changed": Event(Kind.ACCOUNT, _("Роль: «%(old)s» → «%(new)s»")),
@@ -223,7 +223,7 @@ ORGANISATION_KINDS = (
     Kind.MESSAGES,
     Kind.PEOPLE,
 )
-ACCOUNT_KINDS = (Kind.SIGN_IN, Kind.DEVICES, Kind.RECOVERY, Kind.ACCOUNT, Kind.MESSAGES)
+ACCOUNT_KINDS = (Kind.SIGN_IN, Kind.DEVICES, Kind.RECOVERY, Kind.ACCOUNT, Kind.MESSAGES, Kind.DATA)
 
 LETTERS = {  # by their subjects
     "confirmation": _("Подтверждение данных"),

@@ -7,7 +7,7 @@ gives it back simply by being late. One that failed for good keeps its words for
 it can be sent again; a code and what was withdrawn keep none.
 """
 
-from portal.outbox.delivering import LEASE, TRIED_FOR, deliver_due
+from portal.outbox.delivering import LEASE, deliver_due
 from portal.outbox.failures import (
     Failed,
     claim_telling,
@@ -21,14 +21,13 @@ from portal.outbox.failures import (
     untold,
 )
 from portal.outbox.posting import post, readdress, reword, topic_of, withdraw, withdraw_all
-from portal.outbox.receipts import note_receipts, take_receipts
+from portal.outbox.receipts import note_receipts
 from portal.outbox.tables import PERSONS, State, messages, state_of
 from portal.outbox.waiting import Waiting, waiting
 
 __all__ = [
     "LEASE",
     "PERSONS",
-    "TRIED_FOR",
     "Failed",
     "State",
     "Waiting",
@@ -46,7 +45,6 @@ __all__ = [
     "send_again",
     "state",
     "state_of",
-    "take_receipts",
     "told_about",
     "topic_of",
     "untold",

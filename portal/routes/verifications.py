@@ -139,7 +139,8 @@ def decide(id: str) -> ResponseReturnValue:
             return _page(found, error, 422)
         if not verification.verify(found, mine, g.address):
             error = _(
-                "Отметить проверенной нельзя: подтверждены не оба контакта. Верните организацию."
+                "Отметить проверенной нельзя: подтверждены не оба контакта. Верните "
+                "организацию с замечанием."
             )
             return _page(found, error, 409)
     elif decision == "return":

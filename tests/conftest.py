@@ -144,14 +144,28 @@ def everything_stored(app: Flask, tmp_path: Path) -> Callable[[], bytes]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the other database where a test is marked for one."""
+    """Leave out the other database where a test is marked for one.
+
+    What is for PostgreSQL comes last in each file: a connection to it outlives its test, but not
+    one for SQLite between.
+    """
     left_out = [item for item in items if not _is_for_its_database(item)]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in set(left_out)]
+    files = list(dict.fromkeys(item.path for item in items))
+    items[:] = sorted(
+        filter(_is_for_its_database, items),
+        key=lambda item: (files.index(item.path), _database_of(item) == "postgresql"),
+    )
+
+
+def _database_of(item: pytest.Item) -> str | None:
+    """Which database a test has, if it has one."""
+    callspec = getattr(item, "callspec", None)
+    return callspec and callspec.params.get("database_url")
 
 
 def _is_for_its_database(item: pytest.Item) -> bool:
-    kind = getattr(item, "callspec", None) and item.callspec.params.get("database_url")  # type: ignore[attr-defined]
+    kind = _database_of(item)
     only = {"sqlite", "postgresql"} & {mark.name for mark in item.iter_markers()}
     return kind is None or not only or kind in only
 

@@ -21,7 +21,7 @@ REFUSED = ("Ошибка: ", "Error: ")  # how the title of a page begins whose 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 WORDY = {"button", "a", "textarea", "summary", "form", "title", "h1"}  # what is seen by its name
 NAMED = {"data-testid", "id"}
-SPEAKING = ("for", "aria-labelledby", "aria-describedby")  # attributes that name other elements
+SPEAKING = {"for", "aria-labelledby", "aria-describedby"}  # attributes that name other elements
 
 
 class Browser:
@@ -129,8 +129,8 @@ class Page(HTMLParser):
         self.headings = 0
         self.focused = 0  # what has the focus when the page comes
         self.unopened = 0  # what is folded up and has no words to unfold it by
-        self.text = ""
         self.lonely: list[str] = []  # htmx elements that would do nothing without scripts
+        self._said: list[str] = []
         self._open: list[tuple[str, dict[str, str | None], int]] = []
         self._form: Form | None = None
         self._select = ""
@@ -139,7 +139,7 @@ class Page(HTMLParser):
         self._loose: list[tuple[str, str]] = []  # buttons that name their form
         self.feed(html)
         self.close()
-        self.text = squeeze(self.text)
+        self.text = squeeze("".join(self._said))
         for words, id in self._loose:
             self.buttons[words] = next(form for form in self.forms if form.id == id)
         for field, ids in self._wrong.items():
@@ -165,7 +165,7 @@ class Page(HTMLParser):
         if {"style", "onclick"} & attributes.keys():
             self.lonely.append(f"{tag} with an inline {attributes}")
         if tag not in VOID:
-            self._open.append((tag, attributes, len(self.text)))
+            self._open.append((tag, attributes, len(self._said)))
         elif "data-testid" in attributes:
             self._name(str(attributes["data-testid"]), attributes.get("value") or "")
 
@@ -194,10 +194,11 @@ class Page(HTMLParser):
         """Note what an element is called, and which others it speaks of."""
         if attributes.get("id"):
             self.ids.append(str(attributes["id"]))
-        spoken_of = {name: (attributes.get(name) or "").split() for name in SPEAKING}
-        self.mentions.update(id for ids in spoken_of.values() for id in ids)
+        for name in SPEAKING & attributes.keys():
+            self.mentions.update(str(attributes[name]).split())
         if attributes.get("aria-invalid") == "true":
-            self._wrong[str(attributes.get("name"))] = spoken_of["aria-describedby"][:1]
+            described_by = (attributes.get("aria-describedby") or "").split()
+            self._wrong[str(attributes.get("name"))] = described_by[:1]
 
     def _name(self, name: str, words: str) -> None:
         self.named[name] = words
@@ -207,7 +208,7 @@ class Page(HTMLParser):
         while self._open:
             opened, attributes, start = self._open.pop()
             if opened in WORDY or attributes.keys() & NAMED:
-                self._close(opened, attributes, squeeze(self.text[start:]))
+                self._close(opened, attributes, squeeze("".join(self._said[start:])))
             if opened == tag:
                 return
 
@@ -242,7 +243,7 @@ class Page(HTMLParser):
             self.buttons[words] = self._form
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        self._said.append(data)
 
     def check(self) -> None:
         assert re.sub(f"^({'|'.join(REFUSED)})", "", self.title) in {

@@ -268,7 +268,14 @@ def test_without_the_key_of_accounts_nobody_is_taken_for_new(
         "Was a key taken out too early?\n"
     )
     assert count(accounts) == 1
-    both = {"PORTAL_DATA_KEYS": f"{other['PORTAL_DATA_KEYS']},{environment['PORTAL_DATA_KEYS']}"}
+
+
+@pytest.mark.sqlite
+def test_with_the_key_of_accounts_behind_a_newer_one_all_is_read(
+    environment: dict[str, str], app: Flask
+) -> None:
+    enrol("s1@izkt.example", Role.SPECIALIST, None)
+    both = {"PORTAL_DATA_KEYS": f"{keys_new()},{environment['PORTAL_DATA_KEYS']}"}
     assert portal(environment | both, "journal", "verify") == (0, "Журнал цел.\n")
 
 
